@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * @file frame.h
+ * A frame: one picture in shared memory together with what is known about it.
+ *
+ * A `cuframes_frame_t` is handed out by cuframes_subscriber_next(). While it is held, the picture
+ * and everything these functions return do not change. The accessors take no locks, make no
+ * system calls, and may be called from any thread that can see the frame.
+ */
+#ifndef CUFRAMES_FRAME_H
+#define CUFRAMES_FRAME_H
+
+#include <cuframes/base.h>
+#include <cuframes/format.h>
+
+CUFRAMES_BEGIN_DECLS
+
+typedef struct cuframes_frame cuframes_frame_t;
+
+/** Where memory is. */
+typedef enum cuframes_memory {
+    CUFRAMES_MEMORY_AUTO = 0, /**< the GPU where there is one this library can use, else the host */
+    CUFRAMES_MEMORY_HOST = 1,
+    CUFRAMES_MEMORY_CUDA = 2
+} cuframes_memory_t;
+
+/** Frame flags. */
+enum {
+    CUFRAMES_FRAME_DISCONTINUITY = 1u << 0, /**< time or content do not follow the frame before */
+    CUFRAMES_FRAME_CORRUPT = 1u << 1,       /**< the decoder reported damage */
+    CUFRAMES_FRAME_GENERATION = 1u << 2,    /**< first frame this subscriber sees of a generation */
+    CUFRAMES_FRAME_KEY = 1u << 3            /**< decoded from a key frame */
+};
+
+/** Where a capture time comes from. */
+typedef enum cuframes_clock_source {
+    CUFRAMES_CLOCK_UNKNOWN = 0,     /**< no capture time */
+    CUFRAMES_CLOCK_RECEIVED = 1,    /**< this host's clock when the picture's data arrived */
+    CUFRAMES_CLOCK_CAMERA = 2,      /**< the camera's clock, through RTCP sender reports */
+    CUFRAMES_CLOCK_DEVICE = 3,      /**< the capture driver's time stamp (V4L2) */
+    CUFRAMES_CLOCK_APPLICATION = 4, /**< the publisher's program set it */
+    CUFRAMES_CLOCK_FILE = 5         /**< recorded in the file that is played */
+} cuframes_clock_source_t;
+
+/** Value of a time that is not known. */
+#define CUFRAMES_NO_TIME INT64_MIN
+
+/** One plane of a frame, as it is meant to be seen: crop applied, padding outside. */
+typedef struct cuframes_plane {
+    const void *data;   /**< first byte of the visible picture; host or device pointer */
+    uint32_t pitch;     /**< bytes from one row to the next */
+    uint32_t row_bytes; /**< bytes of one visible row */
+    uint32_t rows;      /**< visible rows */
+} cuframes_plane_t;
+
+/**
+ * Start of the slot's memory: a device pointer for frames in GPU memory, a host pointer for
+ * frames in host memory (see cuframes_frame_memory()). Read-only.
+ */
+CUFRAMES_API void *cuframes_frame_cuda_ptr(const cuframes_frame_t *frame);
+/** The same pointer under a name that does not mislead. */
+CUFRAMES_API const void *cuframes_frame_data(const cuframes_frame_t *frame);
+/** Bytes at cuframes_frame_data(). */
+CUFRAMES_API size_t cuframes_frame_data_size(const cuframes_frame_t *frame);
+/** HOST or CUDA: what the pointers of this frame are. */
+CUFRAMES_API cuframes_memory_t cuframes_frame_memory(const cuframes_frame_t *frame);
+CUFRAMES_API cuframes_format_t cuframes_frame_format(const cuframes_frame_t *frame);
+/** Visible size in pixels: the crop's. Either pointer may be NULL. */
+CUFRAMES_API void cuframes_frame_size(const cuframes_frame_t *frame, int32_t *width, int32_t *height);
+/** Bytes from one row to the next in plane 0. */
+CUFRAMES_API int32_t cuframes_frame_pitch_y(const cuframes_frame_t *frame);
+/** The same in plane 1; 0 for formats with one plane. */
+CUFRAMES_API int32_t cuframes_frame_pitch_uv(const cuframes_frame_t *frame);
+CUFRAMES_API int32_t cuframes_frame_plane_count(const cuframes_frame_t *frame);
+/** Describes plane `index` into `plane`; INVALID_ARG if there is no such plane. */
+CUFRAMES_API int cuframes_frame_plane(const cuframes_frame_t *frame, int32_t index,
+                                      cuframes_plane_t *plane);
+/** The layout of the channel's slots, valid as long as the frame. */
+CUFRAMES_API const cuframes_layout_t *cuframes_frame_layout(const cuframes_frame_t *frame);
+/** The visible rectangle inside the coded picture. */
+CUFRAMES_API void cuframes_frame_crop(const cuframes_frame_t *frame, cuframes_rect_t *crop);
+
+/** Sequence number: 0 for a channel's first frame, +1 for each published frame. */
+CUFRAMES_API uint64_t cuframes_frame_seq(const cuframes_frame_t *frame);
+/** Frames of the channel that this subscriber was to get and did not since its frame before. */
+CUFRAMES_API uint64_t cuframes_frame_missed(const cuframes_frame_t *frame);
+/** Presentation time in nanoseconds on the publisher's time line; CUFRAMES_NO_TIME if unknown. */
+CUFRAMES_API int64_t cuframes_frame_pts_ns(const cuframes_frame_t *frame);
+/** When the frame was announced, CLOCK_MONOTONIC in nanoseconds. */
+CUFRAMES_API int64_t cuframes_frame_published_ns(const cuframes_frame_t *frame);
+/**
+ * When the picture was taken, nanoseconds since 1970 on CLOCK_REALTIME, CUFRAMES_NO_TIME if
+ * unknown. `source` (may be NULL) says where the time comes from.
+ */
+CUFRAMES_API int64_t cuframes_frame_capture_ns(const cuframes_frame_t *frame,
+                                               cuframes_clock_source_t *source);
+/** CUFRAMES_FRAME_… flags. */
+CUFRAMES_API uint32_t cuframes_frame_flags(const cuframes_frame_t *frame);
+CUFRAMES_API void cuframes_frame_color(const cuframes_frame_t *frame, cuframes_color_t *color);
+/** Generation of the channel: changes with its geometry, format or memory. */
+CUFRAMES_API uint32_t cuframes_frame_generation(const cuframes_frame_t *frame);
+/**
+ * The publisher's own bytes for this frame (detections, say), at most CUFRAMES_MAX_USER_DATA;
+ * `size` receives how many. NULL if there are none. Valid while the frame is held.
+ */
+CUFRAMES_API const void *cuframes_frame_user_data(const cuframes_frame_t *frame, size_t *size);
+
+/**
+ * Whether the hold still protects the frame: CUFRAMES_OK, or CUFRAMES_ERR_EVICTED when the
+ * publisher has evicted this subscriber, after which the picture may be overwritten at any time.
+ * Ask after the last read of a frame that was held for long on a channel with the wait policy.
+ */
+CUFRAMES_API int cuframes_frame_check(const cuframes_frame_t *frame);
+
+/**
+ * Gives the frame back. Any thread, also after its subscriber was destroyed: the memory stays
+ * mapped and the hold counts until the last frame is released. NULL is fine.
+ */
+CUFRAMES_API int cuframes_frame_release(cuframes_frame_t *frame);
+
+CUFRAMES_END_DECLS
+
+#endif

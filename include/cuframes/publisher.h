@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * @file publisher.h
+ * A publisher owns a channel: its slots, its name, and the list of who reads it.
+ *
+ * Frames reach subscribers in two steps. A slot is acquired: from then on it is the caller's to
+ * write, and nobody reads it. Then it is published: from then on nobody writes it until every
+ * subscriber that holds it has let go. No call makes the publisher wait for a subscriber unless
+ * the wait policy was chosen.
+ *
+ * Threads: all functions of one publisher may be called from any thread, except that destroy must
+ * be the last. A library thread per publisher answers subscribers that come and go.
+ *
+ * After fork() the child must not use a publisher it inherited: every call but destroy returns
+ * CUFRAMES_ERR_INVALID_ARG there, and destroy frees the child's copy without touching the channel.
+ */
+#ifndef CUFRAMES_PUBLISHER_H
+#define CUFRAMES_PUBLISHER_H
+
+#include <cuframes/base.h>
+#include <cuframes/error.h>
+#include <cuframes/format.h>
+#include <cuframes/frame.h>
+#include <cuframes/stats.h>
+
+CUFRAMES_BEGIN_DECLS
+
+typedef struct cuframes_publisher cuframes_publisher_t;
+
+/** A slot in the hands of the publishing program. */
+typedef struct cuframes_buffer cuframes_buffer_t;
+
+typedef enum cuframes_ownership {
+    CUFRAMES_OWNERSHIP_LIBRARY = 0, /**< the library allocates the slots */
+    CUFRAMES_OWNERSHIP_EXTERNAL = 1 /**< the caller's own device buffers (GPU memory) */
+} cuframes_ownership_t;
+
+/** Publisher flags. */
+enum {
+    /** No socket in the runtime directory: subscribers come by cuframes_publisher_add_client(). */
+    CUFRAMES_PUBLISHER_NO_SOCKET = 1u << 0
+};
+
+/** How to make a channel. Zero-initialise it; zero means the default everywhere. */
+typedef struct cuframes_publisher_config {
+    const char *key; /**< 1 to 63 characters of A-Z a-z 0-9 _ - */
+    int32_t width;   /**< visible width in pixels, 1 to CUFRAMES_MAX_DIMENSION */
+    int32_t height;  /**< visible height in pixels */
+    cuframes_format_t format;
+    cuframes_ownership_t ownership;
+    int32_t ring_size; /**< slots, 2 to 64; 0 = CUFRAMES_DEFAULT_SLOTS */
+    cuframes_policy_t policy;
+    int32_t consumer_ack_timeout_ms; /**< wait policy: 0 = 200, below 0 = wait for ever */
+    int32_t cuda_device;
+
+    cuframes_memory_t memory;
+    uint32_t flags;          /**< CUFRAMES_PUBLISHER_… */
+    int32_t max_subscribers; /**< 0 = CUFRAMES_MAX_SUBSCRIBERS */
+    /** Most frames one subscriber may hold. 0 = slots - 2 (but at least 1), so that one greedy
+     *  subscriber cannot stop the channel. At most slots - 1. */
+    int32_t max_holds;
+    uint32_t socket_mode;     /**< permission bits of the socket, 0 = 0600 */
+    const char *socket_group; /**< name or number of the socket's group; NULL = the process's */
+    const char *runtime_dir;  /**< NULL = cuframes_runtime_dir() */
+    /** Where the planes are; NULL = packed. Copied. Must leave room for width x height. */
+    const cuframes_layout_t *layout;
+    int32_t fps_num, fps_den; /**< nominal frame rate, 0/0 = unknown */
+    int32_t sar_num, sar_den; /**< shape of a pixel, 0/0 = unknown */
+    cuframes_color_t color;   /**< colour of frames that do not say otherwise */
+    uint32_t _pad;
+    uint64_t _reserved[8];
+} cuframes_publisher_config_t;
+
+/** What is known about a frame. Zero-initialise it, then set pts_ns and capture_ns. */
+typedef struct cuframes_frame_meta {
+    int64_t pts_ns;     /**< presentation time, nanoseconds; CUFRAMES_NO_TIME = unknown */
+    int64_t capture_ns; /**< CLOCK_REALTIME; used when capture_source is not UNKNOWN */
+    cuframes_clock_source_t capture_source;
+    uint32_t flags;         /**< CUFRAMES_FRAME_DISCONTINUITY, _CORRUPT, _KEY */
+    cuframes_color_t color; /**< each 0 = the channel's */
+    uint32_t copies;        /**< copies the program made to fill the slot; counted in the statistics */
+    cuframes_rect_t crop;   /**< visible rectangle; all 0 = the channel's width x height at 0,0 */
+    const void *user_data;  /**< copied; NULL = none */
+    uint32_t user_size;     /**< bytes, at most CUFRAMES_MAX_USER_DATA */
+    uint32_t _pad;
+    uint64_t _reserved[4];
+} cuframes_frame_meta_t;
+
+/**
+ * Makes a channel and opens it for subscribers. `config` and what it points to are only read
+ * during the call. Errors: INVALID_ARG; FORMAT (a layout that does not fit); ALREADY_EXISTS
+ * (the key has a live publisher); PERMISSION or IO (the runtime directory); OUT_OF_MEMORY (all
+ * memory of the slots is reserved here, so that none can run out later); CUDA (GPU memory was
+ * asked for and cannot be had).
+ */
+CUFRAMES_API int cuframes_publisher_create(const cuframes_publisher_config_t *config,
+                                           cuframes_publisher_t **publisher);
+
+/**
+ * Closes the channel: its subscribers see DISCONNECTED once they have read what they were given,
+ * frames they hold stay valid, the socket's name is removed. Buffers still referenced stay
+ * writable memory until their last unref. NULL is fine.
+ */
+CUFRAMES_API int cuframes_publisher_destroy(cuframes_publisher_t *publisher);
+
+/**
+ * The plain pair: acquire gives the start of a free slot, publish announces it. One slot at a
+ * time: a second acquire without publish gives the same slot again.
+ *
+ * acquire returns WOULD_BLOCK under the drop policy when every slot is held by somebody: the
+ * frame is counted as dropped; go on with the next. Under the wait policy it waits for the
+ * subscribers in the way, evicts them after consumer_ack_timeout_ms, and succeeds.
+ *
+ * publish: `stream` is a CUstream for channels in GPU memory; for host memory it must be NULL
+ * (INVALID_ARG otherwise: this library could not order the announcement after the stream's work).
+ * `pts_ns` as in cuframes_frame_meta_t. INVALID_ARG without an acquired slot.
+ */
+CUFRAMES_API int cuframes_publisher_acquire(cuframes_publisher_t *publisher, void **ptr);
+CUFRAMES_API int cuframes_publisher_publish(cuframes_publisher_t *publisher, void *stream,
+                                            int64_t pts_ns);
+
+/**
+ * The handle-based pair: any number of slots may be acquired at once, and published in any order.
+ * The caller owns one reference; further ones are for those who go on reading the slot after it
+ * is published (a decoder with its reference pictures). The slot is written by nobody, and reused
+ * by nobody, until the last reference is gone. Errors as cuframes_publisher_acquire().
+ */
+CUFRAMES_API int cuframes_publisher_acquire_buffer(cuframes_publisher_t *publisher,
+                                                   cuframes_buffer_t **buffer);
+
+/**
+ * Announces the buffer with `meta` (NULL = nothing known) and, if `seq` is not NULL, tells its
+ * sequence number. It does not take the caller's reference. A buffer can be published once:
+ * ALREADY_EXISTS the second time. A buffer of an earlier generation is refused with FORMAT once
+ * a newer generation has been announced. INVALID_ARG for a crop outside the coded picture or
+ * user data that is too long; then nothing was published.
+ */
+CUFRAMES_API int cuframes_publisher_publish_buffer(cuframes_publisher_t *publisher,
+                                                   cuframes_buffer_t *buffer, void *stream,
+                                                   const cuframes_frame_meta_t *meta, uint64_t *seq);
+
+/** Adds a reference, and returns the buffer. Any thread. */
+CUFRAMES_API cuframes_buffer_t *cuframes_buffer_ref(cuframes_buffer_t *buffer);
+/** Drops one; the last one of an unpublished buffer gives the slot back unused. NULL is fine. */
+CUFRAMES_API void cuframes_buffer_unref(cuframes_buffer_t *buffer);
+/** Start of the slot's memory. Writable until the buffer is published. */
+CUFRAMES_API void *cuframes_buffer_data(cuframes_buffer_t *buffer);
+/** The layout of this buffer's generation, valid as long as the reference. */
+CUFRAMES_API const cuframes_layout_t *cuframes_buffer_layout(const cuframes_buffer_t *buffer);
+/** Start of one plane (no crop), and its pitch in bytes unless NULL; NULL if there is no such plane. */
+CUFRAMES_API void *cuframes_buffer_plane(cuframes_buffer_t *buffer, int32_t plane, uint32_t *pitch);
+/** Generation the buffer belongs to. */
+CUFRAMES_API uint32_t cuframes_buffer_generation(const cuframes_buffer_t *buffer);
+
+/**
+ * Prepares a new generation: from now on slots are acquired with the new size, format, layout
+ * and number of slots. The fields key, ownership, policy, max_subscribers, runtime_dir, flags and
+ * socket_… of `config` are ignored. Subscribers see the change with the first frame that is
+ * published from the new memory; buffers of the old generation may be published until then.
+ * Errors as create; on error the channel goes on as it was.
+ */
+CUFRAMES_API int cuframes_publisher_reconfigure(cuframes_publisher_t *publisher,
+                                                const cuframes_publisher_config_t *config);
+
+/**
+ * Serves a connection that was made elsewhere: `fd` is one end of a connected SOCK_SEQPACKET Unix
+ * socket whose other end is with a subscriber (cuframes_subscriber_create_from_fd()). The
+ * descriptor is consumed, also on failure.
+ */
+CUFRAMES_API int cuframes_publisher_add_client(cuframes_publisher_t *publisher, int fd);
+
+/** What the channel is now. */
+CUFRAMES_API int cuframes_publisher_info(cuframes_publisher_t *publisher,
+                                         cuframes_channel_info_t *info);
+CUFRAMES_API int cuframes_publisher_stats(cuframes_publisher_t *publisher,
+                                          cuframes_publisher_stats_t *stats);
+/**
+ * Describes up to `capacity` attached subscribers into `list` and returns how many there are
+ * (which can be more), or a negative error. `list` may be NULL if `capacity` is 0.
+ */
+CUFRAMES_API int cuframes_publisher_subscribers(cuframes_publisher_t *publisher,
+                                                cuframes_subscriber_info_t *list, int32_t capacity);
+
+CUFRAMES_END_DECLS
+
+#endif

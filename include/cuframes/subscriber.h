@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * @file subscriber.h
+ * A subscriber reads a channel's frames in place.
+ *
+ * Threads: next, fd, info and destroy of one subscriber from one thread at a time; release and
+ * the accessors of a frame from any thread. After fork() the child must not use a subscriber it
+ * inherited: every call but destroy and release returns CUFRAMES_ERR_INVALID_ARG there.
+ */
+#ifndef CUFRAMES_SUBSCRIBER_H
+#define CUFRAMES_SUBSCRIBER_H
+
+#include <cuframes/base.h>
+#include <cuframes/error.h>
+#include <cuframes/frame.h>
+#include <cuframes/stats.h>
+
+CUFRAMES_BEGIN_DECLS
+
+typedef struct cuframes_subscriber cuframes_subscriber_t;
+
+/** Subscriber flags. */
+enum {
+    /** When the publisher goes away, `next` waits for the next one and attaches again. */
+    CUFRAMES_SUBSCRIBER_RECONNECT = 1u << 0
+};
+
+/** How to subscribe. Zero-initialise it; zero means the default everywhere. The layout is ABI. */
+typedef struct cuframes_subscriber_config {
+    const char *key;
+    const char *consumer_name; /**< 1 to 63 printable characters, unique in the channel; NULL = made up */
+    int mode;                  /**< cuframes_subscriber_mode_t */
+    int32_t cuda_device;
+    int32_t connect_timeout_ms; /**< below 0 waits for ever, 0 fails at once with NOT_FOUND, above 0 with TIMEOUT */
+
+    uint32_t flags;     /**< CUFRAMES_SUBSCRIBER_… */
+    uint32_t max_holds; /**< frames it wants to hold at once; 0 = as many as the channel grants, at most 4 */
+    float max_fps;      /**< give at most so many frames a second; 0 = all */
+    uint32_t every;     /**< give every n-th frame by sequence number; 0 and 1 = all */
+    uint32_t memory;    /**< cuframes_memory_t: where the frames shall be readable; AUTO = where they are */
+    const char *runtime_dir; /**< NULL = the default */
+    uint64_t _reserved[1];
+} cuframes_subscriber_config_t;
+
+/**
+ * Attaches to a channel. Errors: INVALID_ARG; NOT_FOUND or TIMEOUT (no publisher, see
+ * connect_timeout_ms); ALREADY_EXISTS (the name is in use); TOO_MANY (the channel is full, or
+ * max_holds is more than it grants); PERMISSION; PROTOCOL (another version, memory that is not
+ * sealed, a description that does not add up).
+ */
+CUFRAMES_API int cuframes_subscriber_create(const cuframes_subscriber_config_t *config,
+                                            cuframes_subscriber_t **subscriber);
+
+/**
+ * The same over a connection that was made elsewhere: `fd` is a connected SOCK_SEQPACKET Unix
+ * socket whose other end is with a publisher. It is consumed, also on failure. `config->key` may
+ * be NULL; connect_timeout_ms bounds the publisher's answer (0 and below = 5 s). A subscriber
+ * made this way cannot reconnect: the flag is refused with INVALID_ARG.
+ */
+CUFRAMES_API int cuframes_subscriber_create_from_fd(const cuframes_subscriber_config_t *config, int fd,
+                                                    cuframes_subscriber_t **subscriber);
+
+/**
+ * Detaches. Frames not yet released stay valid, and are released with cuframes_frame_release().
+ * NULL is fine.
+ */
+CUFRAMES_API int cuframes_subscriber_destroy(cuframes_subscriber_t *subscriber);
+
+/**
+ * Holds the next frame and gives it to `frame`, to be released with cuframes_subscriber_release()
+ * or cuframes_frame_release(). `stream` is reserved for channels in GPU memory and may be NULL:
+ * a frame's contents are complete when it is given.
+ *
+ * timeout_ms: below 0 waits for ever; 0 returns WOULD_BLOCK when there is nothing; above 0
+ * returns TIMEOUT. Other errors: TOO_MANY (as many frames are held as were granted; release one);
+ * DISCONNECTED (the publisher closed or died, and reconnect is off); EVICTED; PROTOCOL.
+ */
+CUFRAMES_API int cuframes_subscriber_next(cuframes_subscriber_t *subscriber, void *stream,
+                                          cuframes_frame_t **frame, int32_t timeout_ms);
+
+/** Gives a frame back; the same as cuframes_frame_release(). NULL frame is fine. */
+CUFRAMES_API int cuframes_subscriber_release(cuframes_subscriber_t *subscriber,
+                                             cuframes_frame_t *frame);
+
+/**
+ * A descriptor that polls readable when next(…, 0) has something to say: a frame, or that the
+ * publisher is gone. It is the subscriber's: do not read, write or close it. After it polls
+ * readable call next(…, 0) until it returns WOULD_BLOCK, which also re-arms it. Negative error.
+ * The descriptor stays the same through reconnects.
+ */
+CUFRAMES_API int cuframes_subscriber_fd(cuframes_subscriber_t *subscriber);
+
+/** What the channel is now, as this subscriber sees it. */
+CUFRAMES_API int cuframes_subscriber_info(cuframes_subscriber_t *subscriber,
+                                          cuframes_channel_info_t *info);
+/** Any thread. */
+CUFRAMES_API int cuframes_subscriber_stats(cuframes_subscriber_t *subscriber,
+                                           cuframes_subscriber_stats_t *stats);
+/** The name it is known by at the publisher; valid until destroy. */
+CUFRAMES_API const char *cuframes_subscriber_name(const cuframes_subscriber_t *subscriber);
+
+CUFRAMES_END_DECLS
+
+#endif

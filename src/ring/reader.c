@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The subscriber's half of the frame protocol; writer.c has the other half and the idea.
+ * tests/model/frame_ring.pml is the model, R1 to R6 its steps.
+ */
+#include "ring/reader.h"
+
+#include "base/futex.h"
+
+/* Tries before a ring that never agrees with itself is called broken. Each honest disagreement
+ * means that the publisher reclaimed or published something meanwhile. */
+#define MAX_TRIES 100000
+
+bool cf_reader_init(struct cf_ring_reader *r, const struct cf_ring_header *header, size_t size,
+                    struct cf_hold_page *page, uint32_t slot_count, uint32_t generation)
+{
+    if (slot_count < 1 || slot_count > CUFRAMES_MAX_SLOTS || size < cf_ring_size(slot_count))
+        return false;
+    if (header->magic != CF_RING_MAGIC || header->slot_count != slot_count ||
+        header->generation != generation)
+        return false;
+    *r = (struct cf_ring_reader){.header = header, .page = page, .slot_count = slot_count};
+    return true;
+}
+
+uint64_t cf_reader_newest(const struct cf_ring_reader *r)
+{
+    /* Acquire: as R1. */
+    uint64_t ref = atomic_load_explicit(&r->header->newest, memory_order_acquire);
+
+    return ref == CF_SEQ_INVALID ? CF_SEQ_INVALID : cf_ref_seq(ref);
+}
+
+enum cf_ring_state cf_reader_state(const struct cf_ring_reader *r)
+{
+    /* Acquire: pairs with the release in cf_writer_end(): every frame before the end is seen. */
+    return (enum cf_ring_state)atomic_load_explicit(&r->header->state, memory_order_acquire);
+}
+
+/* Takes back a hold that was placed but did not succeed, or that is done with. */
+static void drop_hold(struct cf_ring_reader *r, uint32_t slot)
+{
+    /* R6. Release: pairs with the acquire W3 in writer.c: this side's reads of the picture come
+     * before the publisher's next write to it. */
+    atomic_store_explicit(&r->page->holds[slot], 0, memory_order_release);
+    if (!r->notify_publisher)
+        return;
+    /* Pairs with the fence in cf_writer_set_waiting(): either the publisher sees the hold gone,
+     * or this side sees that it waits and wakes it. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&r->header->publisher_waits, memory_order_relaxed)) {
+        atomic_fetch_add_explicit(&r->page->ack, 1, memory_order_release);
+        cf_futex_wake_all(&r->page->ack);
+    }
+}
+
+/* Places a hold on `slot` and keeps it if the slot has the frame `seq`. */
+static bool hold(struct cf_ring_reader *r, uint32_t slot, uint64_t seq)
+{
+    /* R2. Relaxed: the fence orders it. */
+    atomic_store_explicit(&r->page->holds[slot], 1, memory_order_relaxed);
+    /* R3. Pairs with the fence W2 in reclaim() (writer.c). */
+    atomic_thread_fence(memory_order_seq_cst);
+    /* R4. Acquire: pairs with the releases W5 and W4: the frame's bytes are seen. */
+    if (atomic_load_explicit(&r->header->slots[slot].seq, memory_order_acquire) == seq)
+        return true; /* R5: held until R6 */
+    drop_hold(r, slot);
+    return false;
+}
+
+/* A slot that this subscriber holds already cannot get a new frame from an honest publisher;
+ * placing and dropping a second hold on it would end the first. */
+static bool can_hold(const struct cf_ring_reader *r, uint32_t slot)
+{
+    return slot < r->slot_count &&
+           atomic_load_explicit(&r->page->holds[slot], memory_order_relaxed) == 0;
+}
+
+enum cf_hold_result cf_reader_hold_newest(struct cf_ring_reader *r, uint64_t wanted,
+                                          struct cf_ring_hold *held)
+{
+    for (int tries = 0; tries < MAX_TRIES; tries++) {
+        /* R1. Acquire: pairs with the release W6 of `newest` in cf_writer_publish(). */
+        uint64_t ref = atomic_load_explicit(&r->header->newest, memory_order_acquire);
+        uint64_t seq = cf_ref_seq(ref);
+        uint32_t slot = cf_ref_slot(ref);
+
+        if (ref == CF_SEQ_INVALID || seq < wanted)
+            return CF_HOLD_NOTHING;
+        if (!can_hold(r, slot))
+            return CF_HOLD_BROKEN;
+        if (hold(r, slot, seq)) {
+            *held = (struct cf_ring_hold){.seq = seq, .slot = slot};
+            return CF_HOLD_OK;
+        }
+    }
+    return CF_HOLD_BROKEN;
+}
+
+/* Slot of the oldest frame that is `wanted` or later, by looking at every slot. */
+static bool find_oldest(const struct cf_ring_reader *r, uint64_t wanted, struct cf_ring_hold *found)
+{
+    found->seq = CF_SEQ_INVALID;
+    for (uint32_t i = 0; i < r->slot_count; i++) {
+        /* Relaxed: only a guess at what to hold; R4 decides. */
+        uint64_t seq = atomic_load_explicit(&r->header->slots[i].seq, memory_order_relaxed);
+
+        if (seq >= wanted && seq < found->seq)
+            *found = (struct cf_ring_hold){.seq = seq, .slot = i};
+    }
+    return found->seq != CF_SEQ_INVALID;
+}
+
+enum cf_hold_result cf_reader_hold_next(struct cf_ring_reader *r, uint64_t wanted,
+                                        struct cf_ring_hold *held)
+{
+    for (int tries = 0; tries < MAX_TRIES; tries++) {
+        struct cf_ring_hold guess;
+        uint64_t newest = cf_reader_newest(r);
+        uint64_t ref;
+
+        if (newest == CF_SEQ_INVALID || newest < wanted)
+            return CF_HOLD_NOTHING;
+        /* R1. Relaxed: a guess; R4 decides, and its acquire shows the frame. */
+        ref = atomic_load_explicit(&r->header->index[wanted % CF_INDEX_SIZE], memory_order_relaxed);
+        guess = (struct cf_ring_hold){.seq = cf_ref_seq(ref), .slot = cf_ref_slot(ref)};
+        /* The index names an older or a newer frame: this one's slot has been taken, or (under
+         * the eyes of the search) newer frames have come. */
+        if (ref == CF_SEQ_INVALID || guess.seq != wanted || guess.slot >= r->slot_count ||
+            atomic_load_explicit(&r->header->slots[guess.slot].seq, memory_order_relaxed) != wanted)
+            if (!find_oldest(r, wanted, &guess))
+                continue;
+        if (!can_hold(r, guess.slot))
+            return CF_HOLD_BROKEN;
+        if (hold(r, guess.slot, guess.seq)) {
+            *held = guess;
+            return CF_HOLD_OK;
+        }
+    }
+    return CF_HOLD_BROKEN;
+}
+
+void cf_reader_advance(struct cf_ring_reader *r, uint64_t wanted)
+{
+    /* Release: pairs with the acquire in unread() (writer.c): the hold on the frame before
+     * `wanted` is seen by a publisher that sees the cursor. */
+    atomic_store_explicit(&r->page->cursor, wanted, memory_order_release);
+    if (!r->notify_publisher)
+        return;
+    /* As in drop_hold(). */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&r->header->publisher_waits, memory_order_relaxed)) {
+        atomic_fetch_add_explicit(&r->page->ack, 1, memory_order_release);
+        cf_futex_wake_all(&r->page->ack);
+    }
+}
+
+void cf_reader_let_go(struct cf_ring_reader *r, uint32_t slot)
+{
+    drop_hold(r, slot);
+}
+
+bool cf_reader_prepare_wait(struct cf_ring_reader *r, uint32_t how, uint64_t wanted, uint32_t *word)
+{
+    uint64_t newest;
+    uint32_t seen;
+
+    /* Acquire: pairs with the release W7 in wake() (writer.c). Read before the flag is set, so
+     * that whatever changes it later either is seen below or ends the sleep. */
+    seen = atomic_load_explicit(&r->header->wake, memory_order_acquire);
+    atomic_store_explicit(&r->page->waiting, how, memory_order_relaxed);
+    /* Pairs with the fence in wake(): either the publisher sees `waiting` (W8), or this side
+     * sees the frame that it has just announced. */
+    atomic_thread_fence(memory_order_seq_cst);
+    newest = cf_reader_newest(r);
+    if ((newest != CF_SEQ_INVALID && newest >= wanted) || cf_reader_state(r) != CF_RING_RUNNING) {
+        cf_reader_end_wait(r);
+        return false;
+    }
+    *word = seen;
+    return true;
+}
+
+int cf_reader_sleep(struct cf_ring_reader *r, uint32_t word, int64_t deadline_ns)
+{
+    return cf_futex_wait(&r->header->wake, word, deadline_ns);
+}
+
+void cf_reader_end_wait(struct cf_ring_reader *r)
+{
+    /* Relaxed: at worst the publisher makes one wake-up call too many. */
+    atomic_store_explicit(&r->page->waiting, 0, memory_order_relaxed);
+}

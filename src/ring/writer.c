@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The publisher's half of the frame protocol. tests/model/frame_ring.pml is its model; the labels
+ * W1 to W8 in comments name the model's steps, R1 to R6 are the subscriber's in reader.c.
+ *
+ * The protocol is that of hazard pointers, with slots for pointers. To take a slot back the
+ * publisher says so (W1: the slot's seq becomes invalid), and then looks whether anybody holds it
+ * (W3). A subscriber that wants a frame says so (R2: its hold), and then looks whether the slot
+ * still has the frame (R4). A full fence between the two steps on each side (W2, R3) makes it
+ * impossible that neither sees the other.
+ */
+#include "ring/writer.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/futex.h"
+
+void cf_writer_init(struct cf_ring_writer *w, struct cf_ring_header *header, uint32_t slot_count,
+                    uint32_t generation, uint64_t first_seq)
+{
+    header->magic = CF_RING_MAGIC;
+    header->slot_count = slot_count;
+    header->generation = generation;
+    header->first_seq = first_seq;
+    /* Relaxed: nobody else sees the memory before it is sent over a socket. */
+    atomic_store_explicit(&header->newest, CF_SEQ_INVALID, memory_order_relaxed);
+    for (uint32_t i = 0; i < CF_INDEX_SIZE; i++)
+        atomic_store_explicit(&header->index[i], CF_SEQ_INVALID, memory_order_relaxed);
+    for (uint32_t i = 0; i < slot_count; i++)
+        atomic_store_explicit(&header->slots[i].seq, CF_SEQ_INVALID, memory_order_relaxed);
+
+    *w = (struct cf_ring_writer){
+        .header = header,
+        .slot_count = slot_count,
+        .newest = CF_NO_SLOT,
+        .next_seq = first_seq,
+        .oldest = CF_NO_SLOT,
+        .youngest = CF_NO_SLOT,
+    };
+    for (uint32_t i = 0; i < slot_count; i++)
+        w->slots[i].seq = CF_SEQ_INVALID;
+}
+
+static void order_append(struct cf_ring_writer *w, uint32_t slot)
+{
+    struct cf_writer_slot *s = &w->slots[slot];
+
+    s->next = CF_NO_SLOT;
+    s->prev = w->youngest;
+    if (w->youngest == CF_NO_SLOT)
+        w->oldest = slot;
+    else
+        w->slots[w->youngest].next = slot;
+    w->youngest = slot;
+}
+
+static void order_remove(struct cf_ring_writer *w, uint32_t slot)
+{
+    struct cf_writer_slot *s = &w->slots[slot];
+
+    if (s->prev == CF_NO_SLOT)
+        w->oldest = s->next;
+    else
+        w->slots[s->prev].next = s->next;
+    if (s->next == CF_NO_SLOT)
+        w->youngest = s->prev;
+    else
+        w->slots[s->next].prev = s->prev;
+}
+
+/* Whether an in-order peer has yet to take the frame `seq`. */
+static bool unread(const struct cf_ring_peer *peer, uint64_t seq)
+{
+    /* Acquire: pairs with the release of the cursor in cf_reader_advance() (reader.c), so that a
+     * hold which the peer placed before it moved on is seen by the check of holds that follows. */
+    return peer->in_order &&
+           atomic_load_explicit(&peer->page->cursor, memory_order_acquire) <= seq;
+}
+
+static bool holds(const struct cf_ring_peer *peer, uint32_t slot)
+{
+    /* W3. Acquire: pairs with the release in cf_reader_let_go() (reader.c): the peer's last read of
+     * the picture happens before the publisher's next write to it. */
+    return atomic_load_explicit(&peer->page->holds[slot], memory_order_acquire) != 0;
+}
+
+bool cf_writer_blocks(const struct cf_ring_writer *w, const struct cf_ring_peers *peers,
+                      uint32_t index, uint32_t slot, bool wait_for_order)
+{
+    const struct cf_ring_peer *peer = &peers->peers[index];
+
+    return holds(peer, slot) || (wait_for_order && unread(peer, w->slots[slot].seq));
+}
+
+/* The first peer that is in the way of taking `slot`, or peers->count. */
+static uint32_t find_blocker(const struct cf_ring_writer *w, const struct cf_ring_peers *peers,
+                             uint32_t slot, bool wait_for_order)
+{
+    uint32_t i;
+
+    for (i = 0; i < peers->count; i++)
+        if (cf_writer_blocks(w, peers, i, slot, wait_for_order))
+            break;
+    return i;
+}
+
+/* Tries to take back a published slot that the publisher itself has no claim on. */
+static bool reclaim(struct cf_ring_writer *w, const struct cf_ring_peers *peers, uint32_t slot,
+                    bool wait_for_order, struct cf_ring_blocker *blocker)
+{
+    struct cf_ring_slot *shared = &w->header->slots[slot];
+    /* Looks before it leaps: a slot that is seen to be needed is not made invalid, so that a
+     * subscriber in search of that frame does not miss it for a moment. */
+    uint32_t i = find_blocker(w, peers, slot, wait_for_order);
+
+    if (i == peers->count) {
+        /* W1. Relaxed: the fence orders it. */
+        atomic_store_explicit(&shared->seq, CF_SEQ_INVALID, memory_order_relaxed);
+        /* W2. Pairs with the fence R3 in hold() (reader.c): either this side sees the hold at W3,
+         * or the subscriber sees the invalid seq at R4, or both, and both back off. */
+        atomic_thread_fence(memory_order_seq_cst);
+        i = find_blocker(w, peers, slot, wait_for_order);
+        if (i == peers->count)
+            return true;
+        /* W4. Nothing was written to the slot: the frame is there again. Release: a subscriber
+         * that reads this value at R4 must see the frame as it was published, as at W5. */
+        atomic_store_explicit(&shared->seq, w->slots[slot].seq, memory_order_release);
+    }
+    if (blocker->slot == CF_NO_SLOT)
+        *blocker = (struct cf_ring_blocker){.slot = slot, .peer = i};
+    return false;
+}
+
+static uint32_t claim(struct cf_ring_writer *w, uint32_t slot)
+{
+    w->slots[slot].seq = CF_SEQ_INVALID;
+    w->slots[slot].refs = 1;
+    return slot;
+}
+
+uint32_t cf_writer_acquire(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
+                           bool wait_for_order, struct cf_ring_blocker *blocker)
+{
+    struct cf_ring_blocker first = {.slot = CF_NO_SLOT, .peer = 0};
+
+    /* A slot without a frame: no subscriber can pass R4 on it, so nobody needs to be asked. */
+    for (uint32_t i = 0; i < w->slot_count; i++)
+        if (w->slots[i].seq == CF_SEQ_INVALID && w->slots[i].refs == 0)
+            return claim(w, i);
+    for (uint32_t i = w->oldest; i != CF_NO_SLOT; i = w->slots[i].next) {
+        if (w->slots[i].refs > 0 || i == w->newest)
+            continue;
+        if (reclaim(w, peers, i, wait_for_order, &first)) {
+            order_remove(w, i);
+            return claim(w, i);
+        }
+    }
+    *blocker = first;
+    return CF_NO_SLOT;
+}
+
+void cf_writer_ref(struct cf_ring_writer *w, uint32_t slot)
+{
+    w->slots[slot].refs++;
+}
+
+void cf_writer_unref(struct cf_ring_writer *w, uint32_t slot)
+{
+    w->slots[slot].refs--;
+}
+
+static void write_meta(struct cf_ring_slot *shared, const struct cf_ring_meta *meta)
+{
+    shared->pts_ns = meta->pts_ns;
+    shared->capture_ns = meta->capture_ns;
+    shared->published_ns = meta->published_ns;
+    shared->flags = meta->flags;
+    shared->capture_source = meta->capture_source;
+    memcpy(shared->color, meta->color, sizeof(shared->color));
+    memcpy(shared->crop, meta->crop, sizeof(shared->crop));
+    shared->user_size = meta->user_size;
+    if (meta->user_size > 0)
+        memcpy(shared->user, meta->user, meta->user_size);
+}
+
+/* Wakes every peer that said it waits. */
+static void wake(struct cf_ring_header *header, const struct cf_ring_peers *peers)
+{
+    const uint64_t one = 1;
+    uint32_t waiting, all = 0;
+
+    /* W7. One writer, so no read-modify-write is needed. Release: pairs with the acquire of the
+     * word in cf_reader_prepare_wait() (reader.c): who sees it sees the frame. */
+    atomic_store_explicit(&header->wake,
+                          atomic_load_explicit(&header->wake, memory_order_relaxed) + 1,
+                          memory_order_release);
+    /* Pairs with the fence in cf_reader_prepare_wait(). Either this side sees `waiting` below, or
+     * the subscriber sees the new word and does not sleep. */
+    atomic_thread_fence(memory_order_seq_cst);
+    for (uint32_t i = 0; i < peers->count; i++) {
+        const struct cf_ring_peer *peer = &peers->peers[i];
+
+        /* W8. */
+        waiting = atomic_load_explicit(&peer->page->waiting, memory_order_relaxed);
+        all |= waiting;
+        if ((waiting & CF_WAITING_EVENTFD) && peer->eventfd >= 0) {
+            /* Non-blocking; a full counter means that the peer has been told already. */
+            ssize_t ignored = write(peer->eventfd, &one, sizeof(one));
+            (void)ignored;
+        }
+    }
+    if (all & CF_WAITING_FUTEX)
+        cf_futex_wake_all(&header->wake);
+}
+
+uint64_t cf_writer_publish(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
+                           uint32_t slot, const struct cf_ring_meta *meta)
+{
+    struct cf_ring_header *header = w->header;
+    uint64_t seq = w->next_seq++;
+    uint64_t ref = cf_ref_make(seq, slot);
+
+    write_meta(&header->slots[slot], meta);
+    w->slots[slot].seq = seq;
+    w->newest = slot;
+    order_append(w, slot);
+    /* W5, W6. Release: pairs with the acquires at R1 and R4 (reader.c); publishes the picture and
+     * its metadata. */
+    atomic_store_explicit(&header->slots[slot].seq, seq, memory_order_release);
+    atomic_store_explicit(&header->index[seq % CF_INDEX_SIZE], ref, memory_order_release);
+    atomic_store_explicit(&header->newest, ref, memory_order_release);
+    wake(header, peers);
+    return seq;
+}
+
+void cf_writer_end(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
+                   enum cf_ring_state state)
+{
+    /* Release: pairs with the acquire in cf_reader_state() (reader.c): whoever sees the end sees
+     * every frame that came before it. */
+    atomic_store_explicit(&w->header->state, state, memory_order_release);
+    wake(w->header, peers);
+}
+
+void cf_writer_set_waiting(struct cf_ring_writer *w, bool waits)
+{
+    /* The fence pairs with the one in cf_reader_let_go() and cf_reader_advance() (reader.c): either
+     * the publisher's next look sees that the peer let go, or the peer sees this flag and wakes. */
+    atomic_store_explicit(&w->header->publisher_waits, waits, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+uint32_t cf_hold_page_count(const struct cf_hold_page *page, uint32_t slot_count)
+{
+    uint32_t count = 0;
+
+    /* Relaxed: a figure for display. */
+    for (uint32_t i = 0; i < slot_count; i++)
+        count += atomic_load_explicit(&page->holds[i], memory_order_relaxed) != 0;
+    return count;
+}
