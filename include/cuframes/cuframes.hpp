@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * @file cuframes.hpp
+ * C++17 wrapper: the C functions with destructors and exceptions, and nothing besides.
+ *
+ * Every class owns one C object, can be moved and cannot be copied, and gives the object with
+ * raw(). A moved-from object may only be destroyed or assigned to. The threads that may call a
+ * function are those of the C function behind it.
+ */
+#ifndef CUFRAMES_CUFRAMES_HPP
+#define CUFRAMES_CUFRAMES_HPP
+
+#include <cuframes/cuframes.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace cuframes
+{
+
+/** An error of the library: what() is its sentence, code() its CUFRAMES_ERR_… number. */
+class Error : public std::runtime_error
+{
+  public:
+    Error(int code, const std::string &sentence) : std::runtime_error(sentence), code_(code)
+    {
+    }
+
+    /** The CUFRAMES_ERR_… number. */
+    int code() const noexcept
+    {
+        return code_;
+    }
+
+  private:
+    int code_;
+};
+
+/// @cond INTERNAL
+namespace detail
+{
+
+[[noreturn]] inline void fail(int code)
+{
+    const char *sentence = cuframes_last_error();
+    throw Error(code, *sentence != '\0' ? sentence : cuframes_strerror(code));
+}
+
+inline int check(int result)
+{
+    if (result < 0)
+        fail(result);
+    return result;
+}
+
+inline const char *or_null(const std::string &text) noexcept
+{
+    return text.empty() ? nullptr : text.c_str();
+}
+
+template <auto Function> struct Deleter {
+    template <class Object> void operator()(Object *object) const noexcept
+    {
+        (void)Function(object);
+    }
+};
+
+} // namespace detail
+/// @endcond
+
+/** CLOCK_MONOTONIC in nanoseconds. */
+inline std::int64_t now_ns() noexcept
+{
+    return cuframes_now_ns();
+}
+
+/** Bytes of one picture in the packed layout; 0 for a format or size that does not exist. */
+inline std::size_t calc_frame_size(cuframes_format_t format, std::int32_t width,
+                                   std::int32_t height, std::int32_t *pitch_y = nullptr,
+                                   std::int32_t *pitch_uv = nullptr) noexcept
+{
+    return cuframes_calc_frame_size(format, width, height, pitch_y, pitch_uv);
+}
+
+/** The same with the pitches given back by reference. */
+inline std::size_t calc_frame_size(cuframes_format_t format, std::int32_t width,
+                                   std::int32_t height, std::int32_t &pitch_y,
+                                   std::int32_t &pitch_uv) noexcept
+{
+    return cuframes_calc_frame_size(format, width, height, &pitch_y, &pitch_uv);
+}
+
+/** Keys that have a socket in a runtime directory ("" = the default), sorted. */
+inline std::vector<std::string> list(const std::string &runtime_dir = {})
+{
+    cuframes_key_list_t *found = nullptr;
+    detail::check(cuframes_list(detail::or_null(runtime_dir), &found));
+    std::unique_ptr<cuframes_key_list_t, detail::Deleter<&cuframes_key_list_free>> owner(found);
+    return {found->keys, found->keys + found->count};
+}
+
+/** How to make a channel; the fields mean what those of cuframes_publisher_config_t mean. */
+struct PublisherOptions {
+    std::string key;
+    std::int32_t width = 0;
+    std::int32_t height = 0;
+    cuframes_format_t format = CUFRAMES_FORMAT_NV12;
+    cuframes_policy_t policy = CUFRAMES_POLICY_DROP_OLDEST;
+    std::int32_t consumer_ack_timeout_ms = 0;
+    std::int32_t cuda_device = 0;
+    std::int32_t ring_size = 0;
+    cuframes_memory_t memory = CUFRAMES_MEMORY_AUTO;
+    std::uint32_t flags = 0;
+    std::int32_t max_subscribers = 0;
+    std::int32_t max_holds = 0;
+    std::uint32_t socket_mode = 0;
+    std::string socket_group; /**< "" = the process's */
+    std::string runtime_dir;  /**< "" = the default */
+    std::optional<cuframes_layout_t> layout;
+    std::int32_t fps_num = 0, fps_den = 0;
+    std::int32_t sar_num = 0, sar_den = 0;
+    cuframes_color_t color{};
+
+    /** The same as a C structure; it points into these options. */
+    cuframes_publisher_config_t config() const noexcept
+    {
+        cuframes_publisher_config_t result{};
+        result.key = key.c_str();
+        result.width = width;
+        result.height = height;
+        result.format = format;
+        result.policy = policy;
+        result.consumer_ack_timeout_ms = consumer_ack_timeout_ms;
+        result.cuda_device = cuda_device;
+        result.ring_size = ring_size;
+        result.memory = memory;
+        result.flags = flags;
+        result.max_subscribers = max_subscribers;
+        result.max_holds = max_holds;
+        result.socket_mode = socket_mode;
+        result.socket_group = detail::or_null(socket_group);
+        result.runtime_dir = detail::or_null(runtime_dir);
+        result.layout = layout ? &*layout : nullptr;
+        result.fps_num = fps_num;
+        result.fps_den = fps_den;
+        result.sar_num = sar_num;
+        result.sar_den = sar_den;
+        result.color = color;
+        return result;
+    }
+};
+
+/** A slot in the hands of the publishing program; its reference goes with the object. */
+class Buffer
+{
+  public:
+    /** Takes over one reference. */
+    explicit Buffer(cuframes_buffer_t *buffer) noexcept : buffer_(buffer)
+    {
+    }
+
+    /** One more reference to the same slot. */
+    Buffer ref() const noexcept
+    {
+        return Buffer(cuframes_buffer_ref(buffer_.get()));
+    }
+
+    void *data() noexcept
+    {
+        return cuframes_buffer_data(buffer_.get());
+    }
+
+    void *plane(std::int32_t index, std::uint32_t *pitch = nullptr) noexcept
+    {
+        return cuframes_buffer_plane(buffer_.get(), index, pitch);
+    }
+
+    const cuframes_layout_t &layout() const noexcept
+    {
+        return *cuframes_buffer_layout(buffer_.get());
+    }
+
+    std::uint32_t generation() const noexcept
+    {
+        return cuframes_buffer_generation(buffer_.get());
+    }
+
+    cuframes_buffer_t *raw() const noexcept
+    {
+        return buffer_.get();
+    }
+
+  private:
+    std::unique_ptr<cuframes_buffer_t, detail::Deleter<&cuframes_buffer_unref>> buffer_;
+};
+
+/** Owns a channel; its destructor closes it. */
+class Publisher
+{
+  public:
+    explicit Publisher(const PublisherOptions &options)
+    {
+        const cuframes_publisher_config_t config = options.config();
+        cuframes_publisher_t *publisher = nullptr;
+        detail::check(cuframes_publisher_create(&config, &publisher));
+        publisher_.reset(publisher);
+    }
+
+    /** Start of a free slot. Throws an Error with WOULD_BLOCK when every slot is held. */
+    void *acquire()
+    {
+        void *start = nullptr;
+        detail::check(cuframes_publisher_acquire(raw(), &start));
+        return start;
+    }
+
+    /** The same, but nullptr when every slot is held. */
+    void *try_acquire()
+    {
+        void *start = nullptr;
+        const int result = cuframes_publisher_acquire(raw(), &start);
+        if (result == CUFRAMES_ERR_WOULD_BLOCK)
+            return nullptr;
+        detail::check(result);
+        return start;
+    }
+
+    /** Announces the slot of the last acquire(). */
+    void publish(void *stream, std::int64_t pts_ns)
+    {
+        detail::check(cuframes_publisher_publish(raw(), stream, pts_ns));
+    }
+
+    /** A slot of its own; nothing when every slot is held. */
+    std::optional<Buffer> acquire_buffer()
+    {
+        cuframes_buffer_t *buffer = nullptr;
+        const int result = cuframes_publisher_acquire_buffer(raw(), &buffer);
+        if (result == CUFRAMES_ERR_WOULD_BLOCK)
+            return std::nullopt;
+        detail::check(result);
+        return Buffer(buffer);
+    }
+
+    /** Announces a buffer and returns its sequence number. */
+    std::uint64_t publish_buffer(const Buffer &buffer, const cuframes_frame_meta_t *meta = nullptr,
+                                 void *stream = nullptr)
+    {
+        std::uint64_t seq = 0;
+        detail::check(cuframes_publisher_publish_buffer(raw(), buffer.raw(), stream, meta, &seq));
+        return seq;
+    }
+
+    /** Prepares a new generation with another size, format, layout or number of slots. */
+    void reconfigure(const PublisherOptions &options)
+    {
+        const cuframes_publisher_config_t config = options.config();
+        detail::check(cuframes_publisher_reconfigure(raw(), &config));
+    }
+
+    /** Serves a connection that was made elsewhere; consumes `fd`, also when it throws. */
+    void add_client(int fd)
+    {
+        detail::check(cuframes_publisher_add_client(raw(), fd));
+    }
+
+    cuframes_channel_info_t info() const
+    {
+        cuframes_channel_info_t result{};
+        detail::check(cuframes_publisher_info(raw(), &result));
+        return result;
+    }
+
+    cuframes_publisher_stats_t stats() const
+    {
+        cuframes_publisher_stats_t result{};
+        detail::check(cuframes_publisher_stats(raw(), &result));
+        return result;
+    }
+
+    cuframes_publisher_t *raw() const noexcept
+    {
+        return publisher_.get();
+    }
+
+  private:
+    std::unique_ptr<cuframes_publisher_t, detail::Deleter<&cuframes_publisher_destroy>> publisher_;
+};
+
+/** A frame that is held; its destructor gives it back. It may outlive its subscriber. */
+class Frame
+{
+  public:
+    /** Takes over a held frame. */
+    explicit Frame(cuframes_frame_t *frame) noexcept : frame_(frame)
+    {
+    }
+
+    void *cuda_ptr() const noexcept
+    {
+        return cuframes_frame_cuda_ptr(raw());
+    }
+
+    const void *data() const noexcept
+    {
+        return cuframes_frame_data(raw());
+    }
+
+    std::size_t data_size() const noexcept
+    {
+        return cuframes_frame_data_size(raw());
+    }
+
+    cuframes_memory_t memory() const noexcept
+    {
+        return cuframes_frame_memory(raw());
+    }
+
+    cuframes_format_t format() const noexcept
+    {
+        return cuframes_frame_format(raw());
+    }
+
+    std::int32_t width() const noexcept
+    {
+        std::int32_t result = 0;
+        cuframes_frame_size(raw(), &result, nullptr);
+        return result;
+    }
+
+    std::int32_t height() const noexcept
+    {
+        std::int32_t result = 0;
+        cuframes_frame_size(raw(), nullptr, &result);
+        return result;
+    }
+
+    std::int32_t pitch_y() const noexcept
+    {
+        return cuframes_frame_pitch_y(raw());
+    }
+
+    std::int32_t pitch_uv() const noexcept
+    {
+        return cuframes_frame_pitch_uv(raw());
+    }
+
+    std::int32_t plane_count() const noexcept
+    {
+        return cuframes_frame_plane_count(raw());
+    }
+
+    /** Plane `index`, crop applied. Throws an Error with INVALID_ARG if there is no such plane. */
+    cuframes_plane_t plane(std::int32_t index) const
+    {
+        cuframes_plane_t result{};
+        detail::check(cuframes_frame_plane(raw(), index, &result));
+        return result;
+    }
+
+    const cuframes_layout_t &layout() const noexcept
+    {
+        return *cuframes_frame_layout(raw());
+    }
+
+    cuframes_rect_t crop() const noexcept
+    {
+        cuframes_rect_t result{};
+        cuframes_frame_crop(raw(), &result);
+        return result;
+    }
+
+    std::uint64_t seq() const noexcept
+    {
+        return cuframes_frame_seq(raw());
+    }
+
+    std::uint64_t missed() const noexcept
+    {
+        return cuframes_frame_missed(raw());
+    }
+
+    std::int64_t pts_ns() const noexcept
+    {
+        return cuframes_frame_pts_ns(raw());
+    }
+
+    std::int64_t published_ns() const noexcept
+    {
+        return cuframes_frame_published_ns(raw());
+    }
+
+    std::int64_t capture_ns(cuframes_clock_source_t *source = nullptr) const noexcept
+    {
+        return cuframes_frame_capture_ns(raw(), source);
+    }
+
+    std::uint32_t flags() const noexcept
+    {
+        return cuframes_frame_flags(raw());
+    }
+
+    cuframes_color_t color() const noexcept
+    {
+        cuframes_color_t result{};
+        cuframes_frame_color(raw(), &result);
+        return result;
+    }
+
+    std::uint32_t generation() const noexcept
+    {
+        return cuframes_frame_generation(raw());
+    }
+
+    /** The publisher's own bytes for this frame; nullptr and 0 if there are none. */
+    const void *user_data(std::size_t &size) const noexcept
+    {
+        return cuframes_frame_user_data(raw(), &size);
+    }
+
+    /** Whether the hold still protects the frame (see cuframes_frame_check()). */
+    bool intact() const noexcept
+    {
+        return cuframes_frame_check(raw()) == CUFRAMES_OK;
+    }
+
+    /** Gives the frame back before the destructor does. */
+    void release() noexcept
+    {
+        frame_.reset();
+    }
+
+    cuframes_frame_t *raw() const noexcept
+    {
+        return frame_.get();
+    }
+
+  private:
+    std::unique_ptr<cuframes_frame_t, detail::Deleter<&cuframes_frame_release>> frame_;
+};
+
+/** How to subscribe; the fields mean what those of cuframes_subscriber_config_t mean. */
+struct SubscriberOptions {
+    std::string key;
+    std::string consumer_name; /**< "" = made up */
+    cuframes_subscriber_mode_t mode = CUFRAMES_MODE_NEWEST_ONLY;
+    std::int32_t cuda_device = 0;
+    std::int32_t connect_timeout_ms = 0;
+    std::uint32_t flags = 0;
+    std::uint32_t max_holds = 0;
+    float max_fps = 0;
+    std::uint32_t every = 0;
+    cuframes_memory_t memory = CUFRAMES_MEMORY_AUTO;
+    std::string runtime_dir; /**< "" = the default */
+
+    /** The same as a C structure; it points into these options. */
+    cuframes_subscriber_config_t config() const noexcept
+    {
+        cuframes_subscriber_config_t result{};
+        result.key = key.c_str();
+        result.consumer_name = detail::or_null(consumer_name);
+        result.mode = mode;
+        result.cuda_device = cuda_device;
+        result.connect_timeout_ms = connect_timeout_ms;
+        result.flags = flags;
+        result.max_holds = max_holds;
+        result.max_fps = max_fps;
+        result.every = every;
+        result.memory = memory;
+        result.runtime_dir = detail::or_null(runtime_dir);
+        return result;
+    }
+};
+
+/** Reads a channel; its destructor detaches. */
+class Subscriber
+{
+  public:
+    explicit Subscriber(const SubscriberOptions &options)
+    {
+        const cuframes_subscriber_config_t config = options.config();
+        cuframes_subscriber_t *subscriber = nullptr;
+        detail::check(cuframes_subscriber_create(&config, &subscriber));
+        subscriber_.reset(subscriber);
+    }
+
+    /** Attaches over a connection that was made elsewhere; consumes `fd`, also when it throws. */
+    Subscriber(const SubscriberOptions &options, int fd)
+    {
+        cuframes_subscriber_config_t config = options.config();
+        config.key = detail::or_null(options.key);
+        cuframes_subscriber_t *subscriber = nullptr;
+        detail::check(cuframes_subscriber_create_from_fd(&config, fd, &subscriber));
+        subscriber_.reset(subscriber);
+    }
+
+    /** The next frame; nothing when `timeout_ms` ran out. Other errors throw. */
+    std::optional<Frame> next(void *stream = nullptr, std::int32_t timeout_ms = -1)
+    {
+        cuframes_frame_t *frame = nullptr;
+        const int result = cuframes_subscriber_next(raw(), stream, &frame, timeout_ms);
+        if (result == CUFRAMES_ERR_TIMEOUT || result == CUFRAMES_ERR_WOULD_BLOCK)
+            return std::nullopt;
+        detail::check(result);
+        return Frame(frame);
+    }
+
+    /** A descriptor that polls readable when next(stream, 0) has something to say. */
+    int fd()
+    {
+        return detail::check(cuframes_subscriber_fd(raw()));
+    }
+
+    cuframes_channel_info_t info() const
+    {
+        cuframes_channel_info_t result{};
+        detail::check(cuframes_subscriber_info(raw(), &result));
+        return result;
+    }
+
+    cuframes_subscriber_stats_t stats() const
+    {
+        cuframes_subscriber_stats_t result{};
+        detail::check(cuframes_subscriber_stats(raw(), &result));
+        return result;
+    }
+
+    std::string name() const
+    {
+        return cuframes_subscriber_name(raw());
+    }
+
+    cuframes_subscriber_t *raw() const noexcept
+    {
+        return subscriber_.get();
+    }
+
+  private:
+    std::unique_ptr<cuframes_subscriber_t, detail::Deleter<&cuframes_subscriber_destroy>>
+        subscriber_;
+};
+
+} // namespace cuframes
+
+#endif
