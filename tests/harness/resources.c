@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "harness/resources.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness/harness.h"
+
+static void take_descriptors(struct test_resources *r)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+
+    if (!dir)
+        FAIL("/proc/self/fd: %m");
+    while ((entry = readdir(dir))) {
+        struct test_descriptor d = {.fd = atoi(entry->d_name)};
+
+        if (!isdigit((unsigned char)entry->d_name[0]) || d.fd == dirfd(dir))
+            continue;
+        if (readlinkat(dirfd(dir), entry->d_name, d.target, sizeof(d.target) - 1) < 0)
+            continue;
+        r->descriptors = realloc(r->descriptors, (r->descriptor_count + 1) * sizeof(d));
+        r->descriptors[r->descriptor_count++] = d;
+    }
+    closedir(dir);
+}
+
+static size_t count_mappings(bool print)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    size_t count = 0;
+
+    if (!maps)
+        FAIL("/proc/self/maps: %m");
+    while (fgets(line, sizeof(line), maps)) {
+        if (!strstr(line, "/memfd:"))
+            continue;
+        count++;
+        if (print)
+            fprintf(stderr, "  mapping %s", line);
+    }
+    fclose(maps);
+    return count;
+}
+
+static size_t count_threads(void)
+{
+    return (size_t)test_count_files("/proc/self/task");
+}
+
+void test_resources_take(struct test_resources *resources)
+{
+    *resources = (struct test_resources){0};
+    take_descriptors(resources);
+    resources->mappings = count_mappings(false);
+    resources->threads = count_threads();
+}
+
+void test_resources_free(struct test_resources *resources)
+{
+    free(resources->descriptors);
+    *resources = (struct test_resources){0};
+}
+
+static bool had(const struct test_resources *before, const struct test_descriptor *d)
+{
+    for (size_t i = 0; i < before->descriptor_count; i++)
+        if (before->descriptors[i].fd == d->fd &&
+            strcmp(before->descriptors[i].target, d->target) == 0)
+            return true;
+    return false;
+}
+
+static unsigned report_descriptors(const struct test_resources *before,
+                                   const struct test_resources *now, const char *word)
+{
+    unsigned differences = 0;
+
+    for (size_t i = 0; i < now->descriptor_count; i++) {
+        if (had(before, &now->descriptors[i]))
+            continue;
+        fprintf(stderr, "  %s descriptor %d: %s\n", word, now->descriptors[i].fd,
+                now->descriptors[i].target);
+        differences++;
+    }
+    return differences;
+}
+
+void test_resources_check(const char *file, int line, const struct test_resources *before,
+                          const char *when)
+{
+    int64_t deadline = test_deadline_ms(2000);
+    struct test_resources now;
+    unsigned leaks;
+
+    while (count_threads() > before->threads && test_pause_until(deadline))
+        ;
+    test_resources_take(&now);
+    leaks = report_descriptors(before, &now, "leaked") + report_descriptors(&now, before, "lost");
+    if (now.mappings > before->mappings) {
+        count_mappings(true);
+        leaks++;
+    }
+    if (now.threads > before->threads) {
+        fprintf(stderr, "  %zu threads, %zu before\n", now.threads, before->threads);
+        leaks++;
+    }
+    test_resources_free(&now);
+    if (leaks)
+        test_fail(file, line, "leak %s", when);
+}
+
+void test_children_check(void)
+{
+    int status;
+    pid_t pid = waitpid(-1, &status, WNOHANG | __WALL);
+
+    if (pid == 0)
+        FAIL("a child process still runs");
+    if (pid > 0)
+        FAIL("child process %d ended (status %#x) and nobody waited for it", (int)pid,
+             (unsigned)status);
+    if (errno != ECHILD)
+        FAIL("waitpid: %m");
+}
