@@ -64,14 +64,15 @@ typedef struct cuframes_publisher_stats {
 /** What a subscriber counts since it was created; reconnects do not reset it. */
 typedef struct cuframes_subscriber_stats {
     uint64_t received;    /**< frames given to the program */
-    uint64_t missed;      /**< frames it was to get and did not: overwritten before it came */
-    uint64_t skipped;     /**< frames left out on request (every, max_fps, or newest-only) */
+    uint64_t missed;      /**< frames it was to get and did not: too late for them */
+    uint64_t skipped;     /**< frames left out on request (every, max_fps) */
     uint64_t timeouts;    /**< calls that ended without a frame */
     uint64_t reconnects;  /**< times it attached again */
     uint64_t generations; /**< changes of generation it followed */
     uint32_t held;        /**< frames held now */
     uint32_t max_holds;   /**< granted */
-    uint64_t _reserved[8];
+    uint64_t publisher_dropped; /**< frames that the publisher had no free slot for */
+    uint64_t _reserved[7];
 } cuframes_subscriber_stats_t;
 
 /** How a publisher sees one of its subscribers. Counters are the subscriber's own words. */

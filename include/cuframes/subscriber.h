@@ -22,7 +22,9 @@ typedef struct cuframes_subscriber cuframes_subscriber_t;
 /** Subscriber flags. */
 enum {
     /** When the publisher goes away, `next` waits for the next one and attaches again. */
-    CUFRAMES_SUBSCRIBER_RECONNECT = 1u << 0
+    CUFRAMES_SUBSCRIBER_RECONNECT = 1u << 0,
+    /** Make cuframes_subscriber_fd() available: one more descriptor on each side. */
+    CUFRAMES_SUBSCRIBER_POLL = 1u << 1
 };
 
 /** How to subscribe. Zero-initialise it; zero means the default everywhere. The layout is ABI. */
@@ -73,7 +75,8 @@ CUFRAMES_API int cuframes_subscriber_destroy(cuframes_subscriber_t *subscriber);
  *
  * timeout_ms: below 0 waits for ever; 0 returns WOULD_BLOCK when there is nothing; above 0
  * returns TIMEOUT. Other errors: TOO_MANY (as many frames are held as were granted; release one);
- * DISCONNECTED (the publisher closed or died, and reconnect is off); EVICTED; PROTOCOL.
+ * DISCONNECTED (the publisher closed or died, and reconnect is off); EVICTED (told once; with
+ * reconnect the next call attaches again); PROTOCOL (the publisher says what cannot be).
  */
 CUFRAMES_API int cuframes_subscriber_next(cuframes_subscriber_t *subscriber, void *stream,
                                           cuframes_frame_t **frame, int32_t timeout_ms);
@@ -85,8 +88,8 @@ CUFRAMES_API int cuframes_subscriber_release(cuframes_subscriber_t *subscriber,
 /**
  * A descriptor that polls readable when next(…, 0) has something to say: a frame, or that the
  * publisher is gone. It is the subscriber's: do not read, write or close it. After it polls
- * readable call next(…, 0) until it returns WOULD_BLOCK, which also re-arms it. Negative error.
- * The descriptor stays the same through reconnects.
+ * readable call next(…, 0) until it returns WOULD_BLOCK, which also re-arms it; before the first
+ * poll, too. It stays the same through reconnects. INVALID_ARG without CUFRAMES_SUBSCRIBER_POLL.
  */
 CUFRAMES_API int cuframes_subscriber_fd(cuframes_subscriber_t *subscriber);
 

@@ -6,8 +6,9 @@
  * Two kinds of memory:
  * - the control memory, one for each generation of a channel, written by the publisher alone:
  *   struct cf_ring_header, then one struct cf_ring_slot for each slot;
- * - a hold page for each subscriber and generation, written by that subscriber alone:
- *   struct cf_hold_page. The publisher treats every value in it as hostile.
+ * - a hold page for each subscriber and generation, written by that subscriber (and, in the word
+ *   `revoked`, by the publisher): struct cf_hold_page. The publisher treats every value in it as
+ *   hostile.
  *
  * Values are in the byte order of the host: both sides run on one machine. All shared words that
  * are read while they are written are lock-free C11 atomics.
@@ -129,7 +130,10 @@ struct cf_hold_page {
     _Atomic uint32_t ack;     /* futex word the publisher sleeps on: +1 when it lets go of a frame */
     _Atomic uint64_t received;
     _Atomic uint64_t missed;
-    uint8_t reserved[32];
+    /* Written by the publisher: not 0 (a cuframes error number, positive) once it no longer heeds
+     * this page. Holds placed or kept from then on protect nothing. */
+    _Atomic uint32_t revoked;
+    uint8_t reserved[28];
     /* One word for each slot, not 0 while the subscriber holds it. Words, not bits, so that a GPU
      * can clear one with a stream-ordered write and several holds do not contend. */
     _Atomic uint32_t holds[CUFRAMES_MAX_SLOTS];

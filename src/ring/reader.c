@@ -37,21 +37,28 @@ enum cf_ring_state cf_reader_state(const struct cf_ring_reader *r)
     return (enum cf_ring_state)atomic_load_explicit(&r->header->state, memory_order_acquire);
 }
 
+/* Wakes the publisher if it sleeps for its subscribers (wait policy only). Called after the store
+ * that it may be waiting for. */
+static void notify_publisher(struct cf_ring_reader *r)
+{
+    if (!r->notify_publisher)
+        return;
+    /* Pairs with the fence in cf_writer_set_waiting(): either the publisher sees that store, or
+     * this side sees that it waits. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&r->header->publisher_waits, memory_order_relaxed)) {
+        atomic_fetch_add_explicit(&r->page->ack, 1, memory_order_release);
+        cf_futex_wake_all(&r->page->ack);
+    }
+}
+
 /* Takes back a hold that was placed but did not succeed, or that is done with. */
 static void drop_hold(struct cf_ring_reader *r, uint32_t slot)
 {
     /* R6. Release: pairs with the acquire W3 in writer.c: this side's reads of the picture come
      * before the publisher's next write to it. */
     atomic_store_explicit(&r->page->holds[slot], 0, memory_order_release);
-    if (!r->notify_publisher)
-        return;
-    /* Pairs with the fence in cf_writer_set_waiting(): either the publisher sees the hold gone,
-     * or this side sees that it waits and wakes it. */
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&r->header->publisher_waits, memory_order_relaxed)) {
-        atomic_fetch_add_explicit(&r->page->ack, 1, memory_order_release);
-        cf_futex_wake_all(&r->page->ack);
-    }
+    notify_publisher(r);
 }
 
 /* Places a hold on `slot` and keeps it if the slot has the frame `seq`. */
@@ -145,14 +152,15 @@ void cf_reader_advance(struct cf_ring_reader *r, uint64_t wanted)
     /* Release: pairs with the acquire in unread() (writer.c): the hold on the frame before
      * `wanted` is seen by a publisher that sees the cursor. */
     atomic_store_explicit(&r->page->cursor, wanted, memory_order_release);
-    if (!r->notify_publisher)
-        return;
-    /* As in drop_hold(). */
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&r->header->publisher_waits, memory_order_relaxed)) {
-        atomic_fetch_add_explicit(&r->page->ack, 1, memory_order_release);
-        cf_futex_wake_all(&r->page->ack);
-    }
+    notify_publisher(r);
+}
+
+int cf_reader_revoked(const struct cf_ring_reader *r)
+{
+    /* Keeps the caller's reads of the picture before the load; pairs with the fence in
+     * cf_hold_page_revoke() (writer.c). */
+    atomic_thread_fence(memory_order_acquire);
+    return -(int)atomic_load_explicit(&r->page->revoked, memory_order_relaxed);
 }
 
 void cf_reader_let_go(struct cf_ring_reader *r, uint32_t slot)

@@ -53,6 +53,10 @@ enum cf_hold_result cf_reader_hold_next(struct cf_ring_reader *r, uint64_t wante
 /* In-order subscribers: says that every frame before `wanted` is done with or held. */
 void cf_reader_advance(struct cf_ring_reader *r, uint64_t wanted);
 
+/* 0, or the (negative) error with which the publisher has withdrawn this subscriber's protection.
+ * Covers every read that the caller made before. Any thread. */
+int cf_reader_revoked(const struct cf_ring_reader *r);
+
 /* Ends a hold. Any thread. */
 void cf_reader_let_go(struct cf_ring_reader *r, uint32_t slot);
 

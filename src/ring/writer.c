@@ -17,12 +17,11 @@
 #include "base/futex.h"
 
 void cf_writer_init(struct cf_ring_writer *w, struct cf_ring_header *header, uint32_t slot_count,
-                    uint32_t generation, uint64_t first_seq)
+                    uint32_t generation)
 {
     header->magic = CF_RING_MAGIC;
     header->slot_count = slot_count;
     header->generation = generation;
-    header->first_seq = first_seq;
     /* Relaxed: nobody else sees the memory before it is sent over a socket. */
     atomic_store_explicit(&header->newest, CF_SEQ_INVALID, memory_order_relaxed);
     for (uint32_t i = 0; i < CF_INDEX_SIZE; i++)
@@ -34,12 +33,17 @@ void cf_writer_init(struct cf_ring_writer *w, struct cf_ring_header *header, uin
         .header = header,
         .slot_count = slot_count,
         .newest = CF_NO_SLOT,
-        .next_seq = first_seq,
         .oldest = CF_NO_SLOT,
         .youngest = CF_NO_SLOT,
     };
     for (uint32_t i = 0; i < slot_count; i++)
         w->slots[i].seq = CF_SEQ_INVALID;
+}
+
+void cf_writer_start(struct cf_ring_writer *w, uint64_t first_seq)
+{
+    w->header->first_seq = first_seq;
+    w->next_seq = first_seq;
 }
 
 static void order_append(struct cf_ring_writer *w, uint32_t slot)
@@ -249,6 +253,17 @@ void cf_writer_set_waiting(struct cf_ring_writer *w, bool waits)
      * the publisher's next look sees that the peer let go, or the peer sees this flag and wakes. */
     atomic_store_explicit(&w->header->publisher_waits, waits, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
+}
+
+void cf_hold_page_revoke(struct cf_hold_page *page, int error)
+{
+    /* Pairs with the load in cf_reader_revoked() (reader.c). The fence keeps every write to a slot
+     * that this page held behind the word, so that a subscriber which reads 0 after its last read
+     * of a picture has seen none of them. */
+    atomic_store_explicit(&page->revoked, (uint32_t)-error, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+    atomic_fetch_add_explicit(&page->ack, 1, memory_order_release);
+    cf_futex_wake_all(&page->ack);
 }
 
 uint32_t cf_hold_page_count(const struct cf_hold_page *page, uint32_t slot_count)

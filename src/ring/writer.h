@@ -56,9 +56,11 @@ struct cf_ring_meta {
     const void *user;
 };
 
-/* Initialises `header` (cf_ring_size(slot_count) zeroed bytes) and the writer over it. */
+/* Initialises `header` (cf_ring_size(slot_count) zeroed bytes) and the writer over it. The first
+ * sequence number is 0 unless cf_writer_start() says otherwise, before the memory is shared. */
 void cf_writer_init(struct cf_ring_writer *w, struct cf_ring_header *header, uint32_t slot_count,
-                    uint32_t generation, uint64_t first_seq);
+                    uint32_t generation);
+void cf_writer_start(struct cf_ring_writer *w, uint64_t first_seq);
 
 /* Why cf_writer_acquire() found nothing. */
 struct cf_ring_blocker {
@@ -94,6 +96,10 @@ void cf_writer_end(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
 
 /* Says in the header whether the publisher is about to sleep for its peers (see layout.h). */
 void cf_writer_set_waiting(struct cf_ring_writer *w, bool waits);
+
+/* Tells a peer that its page no longer counts, before the caller takes it out of the set; wakes a
+ * publisher thread that sleeps for it. `error` is a cuframes error number. */
+void cf_hold_page_revoke(struct cf_hold_page *page, int error);
 
 /* Number of slots that `page` holds now. */
 uint32_t cf_hold_page_count(const struct cf_hold_page *page, uint32_t slot_count);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of a publisher's subscribers and their hold pages. Everything here runs under the
+ * publisher's lock.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "channel/publisher.h"
+
+int cf_page_create(uint64_t cursor, struct cf_page **page)
+{
+    struct cf_page *new = cf_sys.calloc(1, sizeof(*new));
+    int err;
+
+    if (!new)
+        return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
+    new->refs = 1;
+    err = cf_shm_create("cuframes-holds", sizeof(struct cf_hold_page), CF_SHM_PEER_WRITES, &new->fd,
+                        &new->map);
+    if (err) {
+        free(new);
+        return err;
+    }
+    /* Relaxed: nobody else sees the page before it is sent over a socket. */
+    atomic_store_explicit(&cf_page_holds(new)->cursor, cursor, memory_order_relaxed);
+    *page = new;
+    return CUFRAMES_OK;
+}
+
+struct cf_page *cf_page_ref(struct cf_page *page)
+{
+    atomic_fetch_add_explicit(&page->refs, 1, memory_order_relaxed);
+    return page;
+}
+
+void cf_page_unref(struct cf_page *page)
+{
+    if (!page || atomic_fetch_sub_explicit(&page->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    cf_map_release(&page->map);
+    cf_close(&page->fd);
+    free(page);
+}
+
+struct cf_hold_page *cf_page_holds(const struct cf_page *page)
+{
+    return page->map.addr;
+}
+
+static struct cf_ring_peer ring_peer(const struct cf_client *client)
+{
+    return (struct cf_ring_peer){
+        .page = cf_page_holds(client->page),
+        .eventfd = client->eventfd,
+        .in_order = client->mode == CUFRAMES_MODE_STRICT_ORDER,
+    };
+}
+
+void cf_clients_attach(cuframes_publisher_t *publisher, struct cf_client *client)
+{
+    uint32_t i = publisher->peers.count++;
+
+    publisher->peers.peers[i] = ring_peer(client);
+    publisher->clients[i] = client;
+    client->attached = true;
+}
+
+void cf_clients_detach(cuframes_publisher_t *publisher, struct cf_client *client, int error)
+{
+    uint32_t last = publisher->peers.count - 1;
+
+    if (!client->attached)
+        return;
+    cf_hold_page_revoke(cf_page_holds(client->page), error);
+    for (uint32_t i = 0; i <= last; i++) {
+        if (publisher->clients[i] == client) {
+            publisher->peers.peers[i] = publisher->peers.peers[last];
+            publisher->clients[i] = publisher->clients[last];
+            break;
+        }
+    }
+    publisher->peers.count = last;
+    client->attached = false;
+    cf_page_unref(client->page);
+    client->page = NULL;
+}
+
+void cf_clients_dismiss(cuframes_publisher_t *publisher, struct cf_client *client, int error)
+{
+    cf_clients_detach(publisher, client, error);
+    client->dismissed = error;
+    cf_service_kick(publisher);
+}
+
+void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq)
+{
+    for (uint32_t i = publisher->peers.count; i-- > 0;) {
+        struct cf_client *client = publisher->clients[i];
+        struct cf_page *page;
+
+        /* Dismissing moves the last client here, which has been renewed already. */
+        if (cf_page_create(first_seq, &page) != CUFRAMES_OK) {
+            cf_log(CUFRAMES_LOG_WARNING, "%s: no memory for a new hold page of %s, closing it",
+                   publisher->key, client->name);
+            cf_clients_dismiss(publisher, client, CUFRAMES_ERR_OUT_OF_MEMORY);
+            continue;
+        }
+        cf_page_unref(client->page);
+        client->page = page;
+        publisher->peers.peers[i] = ring_peer(client);
+    }
+}
+
+cuframes_subscriber_info_t cf_client_info(const cuframes_publisher_t *publisher,
+                                          const struct cf_client *client)
+{
+    const struct cf_hold_page *page = cf_page_holds(client->page);
+    const struct cf_ring_writer *writer = &publisher->current->writer;
+    uint64_t cursor = atomic_load_explicit(&page->cursor, memory_order_relaxed);
+    cuframes_subscriber_info_t info = {
+        .mode = client->mode,
+        .held = cf_hold_page_count(page, writer->slot_count),
+        /* The subscriber's own words: shown, never used. */
+        .received = atomic_load_explicit(&page->received, memory_order_relaxed),
+        .missed = atomic_load_explicit(&page->missed, memory_order_relaxed),
+        .lag = cursor < writer->next_seq ? writer->next_seq - cursor : 0,
+        .pid = client->credentials.pid,
+        .uid = client->credentials.uid,
+    };
+
+    memcpy(info.name, client->name, sizeof(info.name));
+    return info;
+}

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The publishing program's side: slots, announcements, the wait policy, changes of generation.
+ */
+#include "channel/publisher.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/futex.h"
+#include "base/log.h"
+#include "base/sys.h"
+
+static void publisher_free(cuframes_publisher_t *publisher)
+{
+    cf_generation_unref(publisher->current);
+    cf_generation_unref(publisher->prepared);
+    pthread_mutex_destroy(&publisher->lock);
+    free(publisher->added_fds);
+    free(publisher);
+}
+
+void cf_publisher_unref(cuframes_publisher_t *publisher)
+{
+    if (atomic_fetch_sub_explicit(&publisher->refs, 1, memory_order_acq_rel) == 1)
+        publisher_free(publisher);
+}
+
+static int open_endpoint(cuframes_publisher_t *publisher, const cuframes_publisher_config_t *config)
+{
+    char dir[CF_RUNTIME_DIR_SIZE];
+    mode_t mode = config->socket_mode ? (mode_t)config->socket_mode : 0600;
+    int err;
+
+    if (config->flags & CUFRAMES_PUBLISHER_NO_SOCKET)
+        return CUFRAMES_OK;
+    if ((err = cf_runtime_dir_resolve(config->runtime_dir, dir)) != 0 ||
+        (err = cf_runtime_dir_ensure(dir)) != 0 ||
+        (err = cf_endpoint_listen(dir, publisher->key, mode, config->socket_group,
+                                  &publisher->endpoint)) != 0)
+        return err;
+    cf_fork_guard_add(&publisher->endpoint_guard, publisher->endpoint.socket);
+    return CUFRAMES_OK;
+}
+
+static void close_endpoint(cuframes_publisher_t *publisher)
+{
+    cf_fork_guard_remove(&publisher->endpoint_guard);
+    cf_endpoint_close(&publisher->endpoint);
+}
+
+/* Allocates a generation with the next number. Not under the lock: reserving memory takes time. */
+static int make_generation(cuframes_publisher_t *publisher, cuframes_channel_info_t *info,
+                           struct cf_generation **generation)
+{
+    memcpy(info->key, publisher->key, sizeof(info->key));
+    pthread_mutex_lock(&publisher->lock);
+    info->generation = ++publisher->last_generation;
+    pthread_mutex_unlock(&publisher->lock);
+    return cf_generation_create(info, publisher, generation);
+}
+
+int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publisher_t **publisher)
+{
+    cuframes_channel_info_t info;
+    cuframes_publisher_t *new;
+    int err = cf_generation_describe(config, &info);
+
+    if (err)
+        return err;
+    new = cf_sys.calloc(1, sizeof(*new));
+    if (!new)
+        return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
+    new->refs = 1;
+    new->endpoint.socket = new->epoll = new->kick = new->spare_fd = -1;
+    new->max_subscribers = config->max_subscribers ? (uint32_t)config->max_subscribers
+                                                   : CUFRAMES_MAX_SUBSCRIBERS;
+    new->stats.newest_ns = CUFRAMES_NO_TIME;
+    pthread_mutex_init(&new->lock, NULL);
+    strncpy(new->key, config->key, sizeof(new->key) - 1);
+
+    if ((err = make_generation(new, &info, &new->current)) != 0)
+        goto free_publisher;
+    new->stats.generations = 1;
+    if ((err = open_endpoint(new, config)) != 0)
+        goto free_publisher;
+    new->fork_count = cf_fork_count();
+    if ((err = cf_service_start(new)) != 0)
+        goto close_name;
+    *publisher = new;
+    return CUFRAMES_OK;
+
+close_name:
+    close_endpoint(new);
+free_publisher:
+    publisher_free(new);
+    return err;
+}
+
+void cf_publisher_destroy(cuframes_publisher_t *publisher)
+{
+    cuframes_buffer_t *plain;
+
+    if (publisher->fork_count != cf_fork_count()) {
+        /* A child's copy: the lock's state is unknown, and the channel is not its own. */
+        cf_fork_guard_remove(&publisher->endpoint_guard);
+        cf_service_abandon(publisher);
+        cf_publisher_unref(publisher);
+        return;
+    }
+    /* The name goes first, so that whoever sees the end of the channel can take it. */
+    close_endpoint(publisher);
+    pthread_mutex_lock(&publisher->lock);
+    plain = publisher->plain;
+    publisher->plain = NULL;
+    cf_writer_end(&publisher->current->writer, &publisher->peers, CF_RING_CLOSED);
+    pthread_mutex_unlock(&publisher->lock);
+    cf_buffer_unref(plain);
+    cf_service_stop(publisher);
+    cf_publisher_unref(publisher);
+}
+
+/* Marks, under a fresh number, the subscribers that are in the way of `slot`. */
+static uint64_t mark_blockers(cuframes_publisher_t *publisher, const struct cf_ring_writer *writer,
+                              uint32_t slot)
+{
+    uint64_t mark = ++publisher->last_block_mark;
+
+    for (uint32_t i = 0; i < publisher->peers.count; i++)
+        if (cf_writer_blocks(writer, &publisher->peers, i, slot, true))
+            publisher->clients[i]->block_mark = mark;
+    return mark;
+}
+
+/* Evicts the subscribers that were marked and are still in the way. */
+static void evict_blockers(cuframes_publisher_t *publisher, const struct cf_ring_writer *writer,
+                           uint32_t slot, uint64_t mark)
+{
+    for (uint32_t i = publisher->peers.count; i-- > 0;) {
+        struct cf_client *client = publisher->clients[i];
+
+        if (client->block_mark != mark ||
+            !cf_writer_blocks(writer, &publisher->peers, i, slot, true))
+            continue;
+        cf_log(CUFRAMES_LOG_WARNING, "%s: evicting %s: it kept the publisher waiting for %d ms",
+               publisher->key, client->name, publisher->current->info.ack_timeout_ms);
+        publisher->stats.evicted++;
+        cf_clients_dismiss(publisher, client, CUFRAMES_ERR_EVICTED);
+    }
+}
+
+/* Sleeps until the peer in the way lets something go or the deadline; not under the lock. */
+static void sleep_for_peer(cuframes_publisher_t *publisher, const struct cf_ring_writer *writer,
+                           const struct cf_ring_blocker *blocker, int64_t deadline)
+{
+    struct cf_page *page = cf_page_ref(publisher->clients[blocker->peer]->page);
+    const struct cf_hold_page *holds = cf_page_holds(page);
+    /* Acquire: pairs with the release of `ack` in notify_publisher() (reader.c). Read before the
+     * last look, so that letting go after that look ends the sleep. */
+    uint32_t ack = atomic_load_explicit(&holds->ack, memory_order_acquire);
+
+    if (cf_writer_blocks(writer, &publisher->peers, blocker->peer, blocker->slot, true)) {
+        pthread_mutex_unlock(&publisher->lock);
+        cf_futex_wait(&holds->ack, ack, deadline);
+        pthread_mutex_lock(&publisher->lock);
+    }
+    cf_page_unref(page);
+}
+
+static struct cf_generation *acquiring_from(const cuframes_publisher_t *publisher)
+{
+    return publisher->prepared ? publisher->prepared : publisher->current;
+}
+
+static int no_slot(void)
+{
+    return cf_fail(CUFRAMES_ERR_TOO_MANY, "every slot is in this program's own hands: publish or "
+                                          "drop some, or make the channel with more slots");
+}
+
+/*
+ * The wait policy: waits for the subscribers in the way of the oldest frame. Those that were in
+ * its way for the whole of the timeout are evicted, so every round of the outer loop either ends,
+ * or evicts somebody, or finds that the ring has moved on.
+ */
+static int wait_for_slot(cuframes_publisher_t *publisher, struct cf_generation **generation,
+                         uint32_t *slot)
+{
+    const int64_t began = cf_now_ns();
+    struct cf_ring_blocker waiting_for = {.slot = CF_NO_SLOT};
+    uint64_t waiting_seq = CF_SEQ_INVALID, mark = 0;
+    int64_t deadline = CF_NEVER;
+    int err = CUFRAMES_OK;
+
+    publisher->waiters++;
+    for (;;) {
+        struct cf_ring_blocker blocker;
+        struct cf_generation *from = acquiring_from(publisher);
+        struct cf_ring_writer *writer = &from->writer;
+
+        *generation = from;
+        cf_writer_set_waiting(writer, true);
+        *slot = cf_writer_acquire(writer, &publisher->peers, true, &blocker);
+        if (*slot != CF_NO_SLOT)
+            break;
+        if (blocker.slot == CF_NO_SLOT) {
+            err = no_slot();
+            break;
+        }
+        if (blocker.slot != waiting_for.slot || writer->slots[blocker.slot].seq != waiting_seq) {
+            waiting_for = blocker;
+            waiting_seq = writer->slots[blocker.slot].seq;
+            mark = mark_blockers(publisher, writer, blocker.slot);
+            deadline = cf_deadline(from->info.ack_timeout_ms);
+        } else if (deadline != CF_NEVER && cf_now_ns() >= deadline) {
+            evict_blockers(publisher, writer, blocker.slot, mark);
+            waiting_for.slot = CF_NO_SLOT;
+            continue;
+        }
+        sleep_for_peer(publisher, writer, &blocker, deadline);
+    }
+    if (--publisher->waiters == 0)
+        cf_writer_set_waiting(&(*generation)->writer, false);
+    publisher->stats.waited_ns += (uint64_t)(cf_now_ns() - began);
+    return err;
+}
+
+static int find_slot(cuframes_publisher_t *publisher, struct cf_generation **generation,
+                     uint32_t *slot)
+{
+    struct cf_generation *from = acquiring_from(publisher);
+    bool wait = from->info.policy == CUFRAMES_POLICY_STRICT_WAIT;
+    struct cf_ring_blocker blocker;
+
+    *generation = from;
+    *slot = cf_writer_acquire(&from->writer, &publisher->peers, wait, &blocker);
+    if (*slot != CF_NO_SLOT)
+        return CUFRAMES_OK;
+    if (blocker.slot == CF_NO_SLOT)
+        return no_slot();
+    if (wait)
+        return wait_for_slot(publisher, generation, slot);
+    publisher->stats.dropped++;
+    /* Relaxed: a figure for display. */
+    atomic_fetch_add_explicit(&from->writer.header->dropped, 1, memory_order_relaxed);
+    return cf_fail(CUFRAMES_ERR_WOULD_BLOCK,
+                   "every slot is held by subscribers: the frame is dropped; more slots, or fewer "
+                   "holds for each subscriber (max_holds), prevent it");
+}
+
+int cf_publisher_acquire(cuframes_publisher_t *publisher, cuframes_buffer_t **buffer)
+{
+    struct cf_generation *generation;
+    cuframes_buffer_t *found;
+    uint32_t slot;
+    int err;
+
+    pthread_mutex_lock(&publisher->lock);
+    err = find_slot(publisher, &generation, &slot);
+    if (!err) {
+        found = &generation->buffers[slot];
+        atomic_store_explicit(&found->refs, 1, memory_order_relaxed);
+        found->published = false;
+        cf_generation_ref(generation);
+        atomic_fetch_add_explicit(&publisher->refs, 1, memory_order_relaxed);
+        *buffer = found;
+    }
+    pthread_mutex_unlock(&publisher->lock);
+    return err;
+}
+
+void cf_buffer_unref(cuframes_buffer_t *buffer)
+{
+    struct cf_generation *generation;
+    cuframes_publisher_t *publisher;
+
+    /* Acquire and release: what every holder did with the slot comes before its next use. */
+    if (!buffer || atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    generation = buffer->generation;
+    publisher = generation->publisher;
+    pthread_mutex_lock(&publisher->lock);
+    cf_writer_unref(&generation->writer, buffer->slot);
+    pthread_mutex_unlock(&publisher->lock);
+    cf_generation_unref(generation);
+    cf_publisher_unref(publisher);
+}
+
+/* Makes the prepared generation the current one. */
+static void switch_generation(cuframes_publisher_t *publisher)
+{
+    struct cf_generation *old = publisher->current;
+    struct cf_generation *new = publisher->prepared;
+
+    cf_writer_start(&new->writer, old->writer.next_seq);
+    cf_writer_end(&old->writer, &publisher->peers, CF_RING_SUPERSEDED);
+    cf_clients_renew_pages(publisher, old->writer.next_seq);
+    publisher->current = new;
+    publisher->prepared = NULL;
+    publisher->stats.generations++;
+    cf_generation_unref(old);
+    cf_service_kick(publisher);
+    cf_log(CUFRAMES_LOG_INFO, "%s: generation %u: %dx%d %s", publisher->key, new->info.generation,
+           new->info.width, new->info.height, cuframes_format_name(new->info.format));
+}
+
+static uint8_t color_or(uint8_t value, uint8_t otherwise)
+{
+    return value ? value : otherwise;
+}
+
+static int check_meta(const cuframes_channel_info_t *info, const cuframes_frame_meta_t *meta)
+{
+    const cuframes_rect_t *crop = &meta->crop;
+    const uint32_t known =
+        CUFRAMES_FRAME_DISCONTINUITY | CUFRAMES_FRAME_CORRUPT | CUFRAMES_FRAME_KEY;
+    bool whole = !crop->x && !crop->y && !crop->width && !crop->height;
+
+    if (meta->user_size > CUFRAMES_MAX_USER_DATA || (meta->user_size > 0 && !meta->user_data))
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "%u bytes of user data: at most %d, and a pointer",
+                       meta->user_size, CUFRAMES_MAX_USER_DATA);
+    if (meta->flags & ~known)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "unknown frame flags %#x", meta->flags & ~known);
+    if ((uint32_t)meta->capture_source > CUFRAMES_CLOCK_FILE)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "unknown source %d of a capture time",
+                       (int)meta->capture_source);
+    if (meta->color.range > CUFRAMES_RANGE_FULL)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "unknown colour range %u", meta->color.range);
+    if (!whole && (crop->x < 0 || crop->y < 0 || crop->width < 1 || crop->height < 1 ||
+                   crop->width > info->layout.coded_width - crop->x ||
+                   crop->height > info->layout.coded_height - crop->y))
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "the visible rectangle %dx%d at %d,%d is outside the coded picture of %dx%d",
+                       crop->width, crop->height, crop->x, crop->y, info->layout.coded_width,
+                       info->layout.coded_height);
+    return CUFRAMES_OK;
+}
+
+static struct cf_ring_meta ring_meta(const cuframes_channel_info_t *info,
+                                     const cuframes_frame_meta_t *meta, int64_t now)
+{
+    bool whole = meta->crop.width == 0;
+
+    return (struct cf_ring_meta){
+        .pts_ns = meta->pts_ns,
+        .capture_ns = meta->capture_source ? meta->capture_ns : CUFRAMES_NO_TIME,
+        .published_ns = now,
+        .flags = meta->flags,
+        .capture_source = meta->capture_source,
+        .color = {color_or(meta->color.matrix, info->color.matrix),
+                  color_or(meta->color.primaries, info->color.primaries),
+                  color_or(meta->color.transfer, info->color.transfer),
+                  color_or(meta->color.range, info->color.range)},
+        .user_size = meta->user_size,
+        .crop = {meta->crop.x, meta->crop.y, whole ? info->width : meta->crop.width,
+                 whole ? info->height : meta->crop.height},
+        .user = meta->user_data,
+    };
+}
+
+static void count_frame(cuframes_publisher_t *publisher, const cuframes_frame_meta_t *meta,
+                        uint64_t seq, int64_t now)
+{
+    publisher->announced_ns[publisher->stats.published % CF_RATE_WINDOW] = now;
+    publisher->stats.published++;
+    publisher->stats.copied += meta->copies != 0;
+    publisher->stats.newest_ns = now;
+    publisher->stats.newest_seq = seq;
+}
+
+static int publish_locked(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
+                          const cuframes_frame_meta_t *meta, uint64_t *seq)
+{
+    struct cf_generation *generation = buffer->generation;
+    const cuframes_channel_info_t *info = &generation->info;
+    struct cf_ring_meta shared;
+    uint64_t number;
+    int64_t now;
+    int err;
+
+    if (generation->publisher != publisher)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "the buffer belongs to another publisher");
+    if (buffer->published)
+        return cf_fail(CUFRAMES_ERR_ALREADY_EXISTS,
+                       "the buffer is published already: acquire another for the next frame");
+    if (generation != publisher->current && generation != publisher->prepared)
+        return cf_fail(CUFRAMES_ERR_FORMAT,
+                       "the buffer is of generation %u, the channel has gone on to %u",
+                       info->generation, publisher->current->info.generation);
+    if ((err = check_meta(info, meta)) != 0)
+        return err;
+    if (generation == publisher->prepared)
+        switch_generation(publisher);
+    now = cf_now_ns();
+    shared = ring_meta(info, meta, now);
+    buffer->published = true;
+    number = cf_writer_publish(&generation->writer, &publisher->peers, buffer->slot, &shared);
+    count_frame(publisher, meta, number, now);
+    if (seq)
+        *seq = number;
+    return CUFRAMES_OK;
+}
+
+int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
+                         const cuframes_frame_meta_t *meta, uint64_t *seq)
+{
+    static const cuframes_frame_meta_t nothing_known = {.pts_ns = CUFRAMES_NO_TIME};
+    int err;
+
+    pthread_mutex_lock(&publisher->lock);
+    err = publish_locked(publisher, buffer, meta ? meta : &nothing_known, seq);
+    pthread_mutex_unlock(&publisher->lock);
+    return err;
+}
+
+int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
+                             const cuframes_publisher_config_t *config)
+{
+    cuframes_publisher_config_t asked = *config;
+    cuframes_channel_info_t info;
+    struct cf_generation *new, *replaced;
+    int err;
+
+    pthread_mutex_lock(&publisher->lock);
+    asked.policy = publisher->current->info.policy;
+    asked.consumer_ack_timeout_ms = publisher->current->info.ack_timeout_ms;
+    pthread_mutex_unlock(&publisher->lock);
+    if ((err = cf_generation_describe(&asked, &info)) != 0)
+        return err;
+    if ((err = make_generation(publisher, &info, &new)) != 0)
+        return err;
+    pthread_mutex_lock(&publisher->lock);
+    replaced = publisher->prepared;
+    publisher->prepared = new;
+    pthread_mutex_unlock(&publisher->lock);
+    cf_generation_unref(replaced);
+    return CUFRAMES_OK;
+}
+
+static double frame_rate(const cuframes_publisher_t *publisher)
+{
+    uint64_t published = publisher->stats.published;
+    uint64_t count = published < CF_RATE_WINDOW ? published : CF_RATE_WINDOW;
+    int64_t span;
+
+    if (count < 2)
+        return 0;
+    span = publisher->announced_ns[(published - 1) % CF_RATE_WINDOW] -
+           publisher->announced_ns[(published - count) % CF_RATE_WINDOW];
+    return span > 0 ? (double)(count - 1) * 1e9 / (double)span : 0;
+}
+
+/* Slots of the current generation that some subscriber holds. */
+static uint32_t slots_held(const cuframes_publisher_t *publisher)
+{
+    const struct cf_ring_writer *writer = &publisher->current->writer;
+    uint32_t count = 0;
+
+    for (uint32_t slot = 0; slot < writer->slot_count; slot++)
+        for (uint32_t i = 0; i < publisher->peers.count; i++)
+            if (cf_writer_blocks(writer, &publisher->peers, i, slot, false)) {
+                count++;
+                break;
+            }
+    return count;
+}
+
+void cf_publisher_read_stats(cuframes_publisher_t *publisher, cuframes_publisher_stats_t *stats)
+{
+    *stats = publisher->stats;
+    stats->subscribers = publisher->peers.count;
+    stats->slots_held = slots_held(publisher);
+    stats->fps = frame_rate(publisher);
+}
+
+cuframes_channel_info_t cf_publisher_read_info(const cuframes_publisher_t *publisher)
+{
+    return publisher->current->info;
+}

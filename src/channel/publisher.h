@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A publisher: the program's threads acquire and publish (publisher.c), one thread of the library
+ * answers whoever connects (service.c), and both know the subscribers (clients.c).
+ *
+ * Lock: `lock` guards everything that both sides touch. It is held for table work and for the
+ * announcement of a frame, never across a wait or a message. What only the service thread touches
+ * needs no lock and is marked so.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include <cuframes/publisher.h>
+
+#include "base/fork.h"
+#include "channel/generation.h"
+#include "wire/connection.h"
+#include "wire/endpoint.h"
+
+/* Connections that are not subscribers (asking, watching, or not having said yet what they want),
+ * and how long one may say nothing. Reaching the limit closes the one that is silent longest. */
+#define CF_MAX_VISITORS 256
+#define CF_SILENCE_MS 2000
+/* Announcements over which the frame rate is measured. */
+#define CF_RATE_WINDOW 32
+
+/* One hold page, shared by the client that it belongs to and by a thread that sleeps on it. */
+struct cf_page {
+    atomic_uint refs;
+    struct cf_map map;
+    int fd; /* -1 once it has been sent */
+};
+
+enum cf_client_role {
+    CF_CLIENT_NEW, /* has not said what it wants */
+    CF_CLIENT_WATCHER,
+    CF_CLIENT_SUBSCRIBER,
+};
+
+/* A connection. Owned by the service thread. */
+struct cf_client {
+    struct cf_client *next;
+    int socket;
+    struct cf_fork_guard guard;
+    struct cf_peer_credentials credentials;
+    int64_t accepted_ns;
+    enum cf_client_role role;
+    bool adopting; /* was sent a generation and has not yet said that it mapped it */
+
+    /* Subscribers only. Constant once attached. */
+    char name[CUFRAMES_NAME_MAX + 1];
+    cuframes_subscriber_mode_t mode;
+    uint32_t max_holds;
+    int eventfd;
+    /* Under the lock. */
+    struct cf_page *page;
+    bool attached;       /* is in the peer table */
+    int dismissed;       /* error that the service thread shall close it with */
+    uint64_t block_mark; /* see wait_for_slot() */
+};
+
+struct cuframes_publisher {
+    atomic_uint refs; /* the program's, and one for each buffer in its hands */
+    unsigned fork_count;
+    char key[CUFRAMES_KEY_MAX + 1];
+    uint32_t max_subscribers;
+
+    pthread_mutex_t lock;
+    struct cf_generation *current;  /* what subscribers read */
+    struct cf_generation *prepared; /* what slots are acquired from, until its first frame; or NULL */
+    uint32_t last_generation;
+    cuframes_buffer_t *plain;       /* slot of the acquire and publish pair */
+    struct cf_ring_peers peers;     /* attached subscribers, as the ring needs them */
+    struct cf_client *clients[CUFRAMES_MAX_SUBSCRIBERS]; /* the same, at the same index */
+    uint32_t waiters;               /* threads that sleep in acquire */
+    uint64_t last_block_mark;
+    cuframes_publisher_stats_t stats;
+    int64_t announced_ns[CF_RATE_WINDOW];
+    int *added_fds;                 /* connections handed in, not yet taken by the service thread */
+    uint32_t added_count;
+    bool stopping;
+
+    /* The service thread's alone, once it runs. */
+    pthread_t service;
+    bool service_runs;
+    struct cf_endpoint endpoint; /* socket -1 = none */
+    struct cf_fork_guard endpoint_guard;
+    int epoll;
+    int kick; /* eventfd: the program's threads have left work in the fields above */
+    int spare_fd; /* given up to accept and refuse a connection when descriptors run out */
+    struct cf_client *all_clients;
+    uint32_t visitors;
+    uint32_t names_made;
+};
+
+/* publisher.c */
+void cf_publisher_unref(cuframes_publisher_t *publisher);
+int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publisher_t **publisher);
+void cf_publisher_destroy(cuframes_publisher_t *publisher);
+int cf_publisher_acquire(cuframes_publisher_t *publisher, cuframes_buffer_t **buffer);
+int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
+                         const cuframes_frame_meta_t *meta, uint64_t *seq);
+int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
+                             const cuframes_publisher_config_t *config);
+void cf_buffer_unref(cuframes_buffer_t *buffer);
+int cf_publisher_add_client(cuframes_publisher_t *publisher, int fd);
+/* Under the lock. */
+void cf_publisher_read_stats(cuframes_publisher_t *publisher, cuframes_publisher_stats_t *stats);
+cuframes_channel_info_t cf_publisher_read_info(const cuframes_publisher_t *publisher);
+
+/* clients.c; all under the lock. */
+int cf_page_create(uint64_t cursor, struct cf_page **page);
+struct cf_page *cf_page_ref(struct cf_page *page);
+void cf_page_unref(struct cf_page *page);
+struct cf_hold_page *cf_page_holds(const struct cf_page *page);
+/* Puts a client with a page into the table. */
+void cf_clients_attach(cuframes_publisher_t *publisher, struct cf_client *client);
+/* Takes it out, and tells its page why. Not attached is fine. */
+void cf_clients_detach(cuframes_publisher_t *publisher, struct cf_client *client, int error);
+/* Detaches, and leaves it to the service thread to tell the peer and close. */
+void cf_clients_dismiss(cuframes_publisher_t *publisher, struct cf_client *client, int error);
+/* Gives every subscriber a page for a new generation; dismisses those for whom there is none. */
+void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq);
+cuframes_subscriber_info_t cf_client_info(const cuframes_publisher_t *publisher,
+                                          const struct cf_client *client);
+
+/* service.c */
+int cf_service_start(cuframes_publisher_t *publisher);
+/* Stops the thread and closes every connection. */
+void cf_service_stop(cuframes_publisher_t *publisher);
+/* Makes the service thread look at the shared fields. Any thread. */
+void cf_service_kick(cuframes_publisher_t *publisher);
+/* Frees what the service owned in a process that forked off, where its thread does not run. */
+void cf_service_abandon(cuframes_publisher_t *publisher);

@@ -1,0 +1,640 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The publisher's service thread: accepts connections, attaches subscribers, answers questions,
+ * sends new generations, and frees at once what a closed connection held.
+ *
+ * A client's life: NEW when accepted; its first message makes it a SUBSCRIBER or a WATCHER, or is
+ * a question that is answered and ends it. Every message to a client is small and bounded in
+ * number (a subscriber is sent one generation at a time and says when it has mapped it), so a
+ * full socket means a client that does not follow the protocol, and closes it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "channel/publisher.h"
+
+#define EVENTS_AT_ONCE 32
+/* Holds that a subscriber gets when it does not say how many it wants. */
+#define DEFAULT_HOLDS 4
+
+void cf_service_kick(cuframes_publisher_t *publisher)
+{
+    const uint64_t one = 1;
+    /* A full counter means that the thread has been told already. */
+    ssize_t ignored = write(publisher->kick, &one, sizeof(one));
+
+    (void)ignored;
+}
+
+static void free_client(cuframes_publisher_t *publisher, struct cf_client *client)
+{
+    struct cf_client **link = &publisher->all_clients;
+
+    while (*link != client)
+        link = &(*link)->next;
+    *link = client->next;
+    if (client->role != CF_CLIENT_SUBSCRIBER)
+        publisher->visitors--;
+    cf_fork_guard_remove(&client->guard);
+    cf_close(&client->socket);
+    cf_close(&client->eventfd);
+    free(client);
+}
+
+/* Ends a connection that is over, and frees what it held. */
+static void close_client(cuframes_publisher_t *publisher, struct cf_client *client)
+{
+    pthread_mutex_lock(&publisher->lock);
+    cf_clients_detach(publisher, client, CUFRAMES_ERR_DISCONNECTED);
+    pthread_mutex_unlock(&publisher->lock);
+    free_client(publisher, client);
+}
+
+static void send_error(int socket, int error, const char *text)
+{
+    struct cf_message message = {.type = CF_MSG_ERROR, .error = {.error = error}};
+
+    snprintf(message.error.text, sizeof(message.error.text), "%s", text);
+    cf_connection_send(socket, &message, NULL, 0);
+}
+
+/* Refuses or drops a client: tells it why, then closes. */
+static void refuse(cuframes_publisher_t *publisher, struct cf_client *client, int error,
+                   const char *text)
+{
+    cf_log(CUFRAMES_LOG_INFO, "%s: refusing a connection (pid %ld, uid %ld): %s", publisher->key,
+           (long)client->credentials.pid, (long)client->credentials.uid, text);
+    pthread_mutex_lock(&publisher->lock);
+    publisher->stats.refused++;
+    pthread_mutex_unlock(&publisher->lock);
+    send_error(client->socket, error, text);
+    close_client(publisher, client);
+}
+
+/*
+ * Sends a subscriber the current generation, with the page that waits for it. Returns an error
+ * when the connection is of no more use.
+ */
+static int send_generation(cuframes_publisher_t *publisher, struct cf_client *client,
+                           enum cf_message_type type)
+{
+    struct cf_message message = {.type = type};
+    struct cf_msg_attached *body = &message.attached;
+    struct cf_generation *generation;
+    struct cf_page *page;
+    int fds[CF_FD_COUNT];
+    size_t fd_count = CF_FD_EVENTFD;
+    int err;
+
+    pthread_mutex_lock(&publisher->lock);
+    if (!client->attached) {
+        pthread_mutex_unlock(&publisher->lock);
+        return CUFRAMES_OK;
+    }
+    generation = cf_generation_ref(publisher->current);
+    page = cf_page_ref(client->page);
+    body->first_seq = atomic_load_explicit(&cf_page_holds(page)->cursor, memory_order_relaxed);
+    pthread_mutex_unlock(&publisher->lock);
+
+    body->info = generation->info;
+    memcpy(body->name, client->name, sizeof(body->name));
+    body->max_holds = client->max_holds;
+    body->control_size = generation->control.size;
+    body->frames_size = generation->slot_stride * (uint64_t)generation->info.slots;
+    body->slot_stride = generation->slot_stride;
+    fds[CF_FD_CONTROL] = generation->control_fd;
+    fds[CF_FD_FRAMES] = generation->memory->fd;
+    fds[CF_FD_HOLDS] = page->fd;
+    if (type == CF_MSG_ATTACHED && client->eventfd >= 0) {
+        body->flags = CF_ATTACH_EVENTFD;
+        fds[fd_count++] = client->eventfd;
+    }
+    err = cf_connection_send(client->socket, &message, fds, fd_count);
+    client->adopting = true;
+    cf_close(&page->fd);
+    cf_page_unref(page);
+    cf_generation_unref(generation);
+    return err;
+}
+
+static bool name_taken(const cuframes_publisher_t *publisher, const char *name)
+{
+    for (uint32_t i = 0; i < publisher->peers.count; i++)
+        if (strcmp(publisher->clients[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+static void choose_name(cuframes_publisher_t *publisher, struct cf_client *client,
+                        const char *wanted)
+{
+    if (*wanted) {
+        snprintf(client->name, sizeof(client->name), "%s", wanted);
+        return;
+    }
+    do
+        snprintf(client->name, sizeof(client->name), "reader-%u", ++publisher->names_made);
+    while (name_taken(publisher, client->name));
+}
+
+/* Checks what a subscriber asks for; CUFRAMES_OK or the error to refuse it with, and why. */
+static int check_attach(const cuframes_publisher_t *publisher, const struct cf_msg_attach *wanted,
+                        char *why, size_t size)
+{
+    const cuframes_channel_info_t *info = &publisher->current->info;
+
+    if (wanted->name[0] && cf_name_check(wanted->name) != CUFRAMES_OK) {
+        snprintf(why, size, "%s", cuframes_last_error());
+        return CUFRAMES_ERR_INVALID_ARG;
+    }
+    if (name_taken(publisher, wanted->name)) {
+        snprintf(why, size, "the channel has a subscriber named %s: choose another name, or none",
+                 wanted->name);
+        return CUFRAMES_ERR_ALREADY_EXISTS;
+    }
+    if (publisher->peers.count >= publisher->max_subscribers) {
+        snprintf(why, size, "the channel is full: it takes %u subscribers",
+                 publisher->max_subscribers);
+        return CUFRAMES_ERR_TOO_MANY;
+    }
+    if (wanted->max_holds > (uint32_t)info->max_holds) {
+        snprintf(why, size, "%u holds are wanted, the channel grants at most %d to one subscriber",
+                 wanted->max_holds, info->max_holds);
+        return CUFRAMES_ERR_TOO_MANY;
+    }
+    if (wanted->memory != CUFRAMES_MEMORY_AUTO && wanted->memory != (uint32_t)info->memory) {
+        snprintf(why, size, "the channel's frames are in %s memory, which is not what was asked for",
+                 info->memory == CUFRAMES_MEMORY_HOST ? "host" : "GPU");
+        return CUFRAMES_ERR_FORMAT;
+    }
+    return CUFRAMES_OK;
+}
+
+/* Where a new subscriber begins: at the newest frame, or at the first that will come. */
+static uint64_t first_wanted(const struct cf_ring_writer *writer)
+{
+    return writer->newest == CF_NO_SLOT ? writer->next_seq : writer->slots[writer->newest].seq;
+}
+
+static uint32_t grant_holds(const cuframes_channel_info_t *info, uint32_t wanted)
+{
+    uint32_t most = (uint32_t)info->max_holds;
+
+    if (wanted > 0)
+        return wanted;
+    return most < DEFAULT_HOLDS ? most : DEFAULT_HOLDS;
+}
+
+/* Makes a client a subscriber in the tables; under the lock. */
+static int admit(cuframes_publisher_t *publisher, struct cf_client *client,
+                 const struct cf_msg_attach *wanted, char *why, size_t size)
+{
+    int err = check_attach(publisher, wanted, why, size);
+
+    if (err)
+        return err;
+    client->mode = (cuframes_subscriber_mode_t)wanted->mode;
+    client->max_holds = grant_holds(&publisher->current->info, wanted->max_holds);
+    choose_name(publisher, client, wanted->name);
+    err = cf_page_create(first_wanted(&publisher->current->writer), &client->page);
+    if (err) {
+        snprintf(why, size, "the publisher cannot make a hold page: %s", cuframes_last_error());
+        return err;
+    }
+    cf_clients_attach(publisher, client);
+    return CUFRAMES_OK;
+}
+
+static void attach(cuframes_publisher_t *publisher, struct cf_client *client,
+                   const struct cf_msg_attach *wanted)
+{
+    char why[CF_WIRE_TEXT_SIZE];
+    int err;
+
+    if (wanted->flags & CF_ATTACH_EVENTFD) {
+        client->eventfd = cf_sys.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (client->eventfd < 0) {
+            refuse(publisher, client, CUFRAMES_ERR_TOO_MANY,
+                   "the publisher cannot make an eventfd: it is out of descriptors");
+            return;
+        }
+    }
+    pthread_mutex_lock(&publisher->lock);
+    err = admit(publisher, client, wanted, why, sizeof(why));
+    pthread_mutex_unlock(&publisher->lock);
+    if (err) {
+        refuse(publisher, client, err, why);
+        return;
+    }
+    client->role = CF_CLIENT_SUBSCRIBER;
+    publisher->visitors--;
+    if (send_generation(publisher, client, CF_MSG_ATTACHED) != CUFRAMES_OK)
+        close_client(publisher, client);
+    else
+        cf_log(CUFRAMES_LOG_INFO, "%s: %s attached (pid %ld)", publisher->key, client->name,
+               (long)client->credentials.pid);
+}
+
+/* A subscriber has mapped what it was sent; by now there may be something newer. */
+static void adopted(cuframes_publisher_t *publisher, struct cf_client *client)
+{
+    bool pending;
+
+    client->adopting = false;
+    pthread_mutex_lock(&publisher->lock);
+    pending = client->attached && client->page->fd >= 0;
+    pthread_mutex_unlock(&publisher->lock);
+    if (pending && send_generation(publisher, client, CF_MSG_GENERATION) != CUFRAMES_OK)
+        close_client(publisher, client);
+}
+
+/* Answers a question, and ends the connection. */
+static void report(cuframes_publisher_t *publisher, struct cf_client *client)
+{
+    struct cf_message message = {.type = CF_MSG_REPORT};
+    cuframes_subscriber_info_t *list;
+    uint32_t count, sent = 0;
+    int err;
+
+    list = cf_sys.calloc(CUFRAMES_MAX_SUBSCRIBERS, sizeof(*list));
+    if (!list) {
+        refuse(publisher, client, CUFRAMES_ERR_OUT_OF_MEMORY, "the publisher is out of memory");
+        return;
+    }
+    pthread_mutex_lock(&publisher->lock);
+    message.report.info = cf_publisher_read_info(publisher);
+    cf_publisher_read_stats(publisher, &message.report.stats);
+    count = publisher->peers.count;
+    for (uint32_t i = 0; i < count; i++)
+        list[i] = cf_client_info(publisher, publisher->clients[i]);
+    pthread_mutex_unlock(&publisher->lock);
+
+    err = cf_connection_send(client->socket, &message, NULL, 0);
+    do {
+        struct cf_msg_report_subscribers *batch = &message.subscribers;
+
+        message = (struct cf_message){.type = CF_MSG_REPORT_SUBSCRIBERS};
+        batch->count = count - sent;
+        if (batch->count > CF_WIRE_REPORT_BATCH)
+            batch->count = CF_WIRE_REPORT_BATCH;
+        memcpy(batch->subscribers, list + sent, batch->count * sizeof(*list));
+        sent += batch->count;
+        batch->last = sent == count;
+        if (!err)
+            err = cf_connection_send(client->socket, &message, NULL, 0);
+    } while (!err && sent < count);
+    free(list);
+    close_client(publisher, client);
+}
+
+static void take_message(cuframes_publisher_t *publisher, struct cf_client *client,
+                         const struct cf_message *message)
+{
+    if (client->role == CF_CLIENT_NEW && message->type == CF_MSG_ATTACH)
+        attach(publisher, client, &message->attach);
+    else if (client->role == CF_CLIENT_NEW && message->type == CF_MSG_QUERY)
+        report(publisher, client);
+    else if (client->role == CF_CLIENT_NEW && message->type == CF_MSG_WATCH)
+        client->role = CF_CLIENT_WATCHER;
+    else if (client->role == CF_CLIENT_SUBSCRIBER && message->type == CF_MSG_ADOPTED &&
+             client->adopting)
+        adopted(publisher, client);
+    else
+        refuse(publisher, client, CUFRAMES_ERR_PROTOCOL, "message out of order");
+}
+
+static void hear_client(cuframes_publisher_t *publisher, struct cf_client *client)
+{
+    struct cf_message message;
+    int fds[CF_WIRE_MAX_FDS];
+    size_t fd_count = 0;
+    int err = cf_connection_receive(client->socket, &message, fds, &fd_count, 0);
+
+    /* No message to a publisher carries descriptors; the decoder has refused those that do. */
+    if (err == CUFRAMES_ERR_WOULD_BLOCK)
+        return;
+    if (err == CUFRAMES_ERR_DISCONNECTED)
+        close_client(publisher, client);
+    else if (err)
+        refuse(publisher, client, err, cuframes_last_error());
+    else
+        take_message(publisher, client, &message);
+}
+
+/* Makes room for a visitor by closing the one that has been silent for longest. */
+static void limit_visitors(cuframes_publisher_t *publisher)
+{
+    struct cf_client *oldest = NULL;
+
+    if (publisher->visitors < CF_MAX_VISITORS)
+        return;
+    /* The list has the newest first. Silent ones go before watchers. */
+    for (struct cf_client *c = publisher->all_clients; c; c = c->next)
+        if (c->role == CF_CLIENT_NEW ||
+            (c->role == CF_CLIENT_WATCHER && (!oldest || oldest->role == CF_CLIENT_WATCHER)))
+            oldest = c;
+    refuse(publisher, oldest, CUFRAMES_ERR_TOO_MANY,
+           "too many connections that are not subscribers");
+}
+
+/* Takes a connected socket into the service; consumes it. */
+static void add_connection(cuframes_publisher_t *publisher, int socket)
+{
+    struct cf_client *client = cf_sys.calloc(1, sizeof(*client));
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP};
+
+    if (!client) {
+        send_error(socket, CUFRAMES_ERR_OUT_OF_MEMORY, "the publisher is out of memory");
+        cf_close(&socket);
+        return;
+    }
+    limit_visitors(publisher);
+    client->socket = socket;
+    client->eventfd = -1;
+    client->accepted_ns = cf_now_ns();
+    cf_connection_credentials(socket, &client->credentials);
+    cf_fork_guard_add(&client->guard, socket);
+    client->next = publisher->all_clients;
+    publisher->all_clients = client;
+    publisher->visitors++;
+    event.data.ptr = client;
+    if (cf_sys.epoll_ctl(publisher->epoll, EPOLL_CTL_ADD, socket, &event) != 0)
+        refuse(publisher, client, CUFRAMES_ERR_IO, "the publisher cannot watch the connection");
+}
+
+/* Out of descriptors: gives up the spare one to take the connection and say so, because a
+ * connection that is left waiting would keep the listening socket readable for ever. */
+static void refuse_for_lack_of_descriptors(cuframes_publisher_t *publisher)
+{
+    int CF_CLOSE socket = -1;
+
+    cf_close(&publisher->spare_fd);
+    socket = cf_sys.accept4(publisher->endpoint.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (socket >= 0)
+        send_error(socket, CUFRAMES_ERR_TOO_MANY,
+                   "the publisher is out of descriptors (raise its limit: ulimit -n)");
+    cf_close(&socket);
+    publisher->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    pthread_mutex_lock(&publisher->lock);
+    publisher->stats.refused++;
+    pthread_mutex_unlock(&publisher->lock);
+}
+
+static void accept_connections(cuframes_publisher_t *publisher)
+{
+    /* A bounded number at a time, so that those who are attached are heard too. */
+    for (int i = 0; i < EVENTS_AT_ONCE; i++) {
+        int socket = cf_sys.accept4(publisher->endpoint.socket, NULL, NULL,
+                                    SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (socket >= 0) {
+            add_connection(publisher, socket);
+        } else if (errno == EMFILE || errno == ENFILE) {
+            refuse_for_lack_of_descriptors(publisher);
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return;
+        }
+    }
+}
+
+/* Closes those who connected and say nothing. Returns when to look again, or CF_NEVER. */
+static int64_t close_silent(cuframes_publisher_t *publisher)
+{
+    const int64_t now = cf_now_ns();
+    int64_t next = CF_NEVER;
+    struct cf_client *following;
+
+    for (struct cf_client *c = publisher->all_clients; c; c = following) {
+        int64_t until = c->accepted_ns + CF_SILENCE_MS * CF_NS_PER_MS;
+
+        following = c->next;
+        if (c->role != CF_CLIENT_NEW)
+            continue;
+        if (until <= now)
+            refuse(publisher, c, CUFRAMES_ERR_TIMEOUT, "connected, and said nothing");
+        else if (until < next)
+            next = until;
+    }
+    return next;
+}
+
+static const char *dismissal(int error)
+{
+    return error == CUFRAMES_ERR_EVICTED
+               ? "evicted: it kept the publisher waiting longer than its policy allows; release "
+                 "frames sooner, or give the publisher a longer consumer_ack_timeout_ms"
+               : "the publisher has no memory for this subscriber";
+}
+
+/* Does what the program's threads left: connections handed in, dismissals, new generations. */
+static void do_left_work(cuframes_publisher_t *publisher)
+{
+    struct cf_client *following;
+    uint64_t count;
+    uint32_t added;
+    int *fds;
+
+    while (read(publisher->kick, &count, sizeof(count)) > 0)
+        ;
+    pthread_mutex_lock(&publisher->lock);
+    fds = publisher->added_fds;
+    added = publisher->added_count;
+    publisher->added_fds = NULL;
+    publisher->added_count = 0;
+    pthread_mutex_unlock(&publisher->lock);
+    for (uint32_t i = 0; i < added; i++)
+        add_connection(publisher, fds[i]);
+    free(fds);
+
+    for (struct cf_client *c = publisher->all_clients; c; c = following) {
+        bool pending;
+        int dismissed;
+
+        following = c->next;
+        pthread_mutex_lock(&publisher->lock);
+        dismissed = c->dismissed;
+        pending = c->attached && c->page->fd >= 0 && !c->adopting;
+        pthread_mutex_unlock(&publisher->lock);
+        if (dismissed) {
+            send_error(c->socket, dismissed, dismissal(dismissed));
+            close_client(publisher, c);
+        } else if (pending &&
+                   send_generation(publisher, c, CF_MSG_GENERATION) != CUFRAMES_OK) {
+            close_client(publisher, c);
+        }
+    }
+}
+
+/* Whether a client that an event names still exists: an earlier event of the same batch may have
+ * ended it. */
+static bool is_client(const cuframes_publisher_t *publisher, const void *candidate)
+{
+    for (const struct cf_client *c = publisher->all_clients; c; c = c->next)
+        if (c == candidate)
+            return true;
+    return false;
+}
+
+static bool stopping(cuframes_publisher_t *publisher)
+{
+    bool stop;
+
+    pthread_mutex_lock(&publisher->lock);
+    stop = publisher->stopping;
+    pthread_mutex_unlock(&publisher->lock);
+    return stop;
+}
+
+static void *serve(void *arg)
+{
+    cuframes_publisher_t *publisher = arg;
+    struct epoll_event events[EVENTS_AT_ONCE];
+
+    while (!stopping(publisher)) {
+        int64_t deadline = close_silent(publisher);
+        int timeout = deadline == CF_NEVER ? -1 : cf_poll_ms(deadline, CF_SILENCE_MS);
+        int n = epoll_wait(publisher->epoll, events, EVENTS_AT_ONCE, timeout);
+
+        for (int i = 0; i < n; i++) {
+            void *whose = events[i].data.ptr;
+
+            if (whose == &publisher->kick)
+                do_left_work(publisher);
+            else if (whose == &publisher->endpoint)
+                accept_connections(publisher);
+            else if (is_client(publisher, whose))
+                hear_client(publisher, whose);
+        }
+    }
+    return NULL;
+}
+
+static int watch(cuframes_publisher_t *publisher, int fd, void *whose)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = whose};
+
+    if (cf_sys.epoll_ctl(publisher->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        return cf_fail_errno(errno, "cannot watch a descriptor (epoll_ctl)");
+    return CUFRAMES_OK;
+}
+
+static int open_descriptors(cuframes_publisher_t *publisher)
+{
+    int err;
+
+    publisher->epoll = cf_sys.epoll_create1(EPOLL_CLOEXEC);
+    if (publisher->epoll < 0)
+        return cf_fail_errno(errno, "cannot make the service thread's epoll descriptor");
+    publisher->kick = cf_sys.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (publisher->kick < 0)
+        return cf_fail_errno(errno, "cannot make the service thread's eventfd");
+    publisher->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (publisher->spare_fd < 0)
+        return cf_fail_errno(errno, "cannot open /dev/null");
+    err = watch(publisher, publisher->kick, &publisher->kick);
+    if (!err && publisher->endpoint.socket >= 0)
+        err = watch(publisher, publisher->endpoint.socket, &publisher->endpoint);
+    return err;
+}
+
+static void close_descriptors(cuframes_publisher_t *publisher)
+{
+    cf_close(&publisher->epoll);
+    cf_close(&publisher->kick);
+    cf_close(&publisher->spare_fd);
+}
+
+/* Starts the thread with every signal blocked: signals are the program's business. */
+static int start_thread(cuframes_publisher_t *publisher)
+{
+    sigset_t all, before;
+    int errnum;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    errnum = pthread_create(&publisher->service, NULL, serve, publisher);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (errnum)
+        return cf_fail_errno(errnum, "cannot start the service thread");
+    pthread_setname_np(publisher->service, "cuframes-serve");
+    publisher->service_runs = true;
+    return CUFRAMES_OK;
+}
+
+int cf_service_start(cuframes_publisher_t *publisher)
+{
+    int err = open_descriptors(publisher);
+
+    if (!err)
+        err = start_thread(publisher);
+    if (err)
+        close_descriptors(publisher);
+    return err;
+}
+
+void cf_service_stop(cuframes_publisher_t *publisher)
+{
+    pthread_mutex_lock(&publisher->lock);
+    publisher->stopping = true;
+    pthread_mutex_unlock(&publisher->lock);
+    cf_service_kick(publisher);
+    pthread_join(publisher->service, NULL);
+    publisher->service_runs = false;
+    while (publisher->all_clients)
+        close_client(publisher, publisher->all_clients);
+    for (uint32_t i = 0; i < publisher->added_count; i++)
+        cf_close(&publisher->added_fds[i]);
+    publisher->added_count = 0;
+    close_descriptors(publisher);
+}
+
+void cf_service_abandon(cuframes_publisher_t *publisher)
+{
+    struct cf_client *client;
+
+    while ((client = publisher->all_clients) != NULL) {
+        publisher->all_clients = client->next;
+        cf_fork_guard_remove(&client->guard);
+        cf_close(&client->eventfd);
+        cf_page_unref(client->page);
+        free(client);
+    }
+    close_descriptors(publisher);
+}
+
+int cf_publisher_add_client(cuframes_publisher_t *publisher, int fd)
+{
+    int CF_CLOSE socket = fd;
+    int *grown;
+    int flags, err;
+
+    if ((err = cf_connection_check(socket)) != 0)
+        return err;
+    flags = fcntl(socket, F_GETFL);
+    if (flags < 0 || fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        fcntl(socket, F_SETFD, FD_CLOEXEC) != 0)
+        return cf_fail_errno(errno, "cannot set up the connection");
+    pthread_mutex_lock(&publisher->lock);
+    grown = realloc(publisher->added_fds, (publisher->added_count + 1) * sizeof(*grown));
+    if (grown) {
+        publisher->added_fds = grown;
+        grown[publisher->added_count++] = cf_steal_fd(&socket);
+    }
+    pthread_mutex_unlock(&publisher->lock);
+    if (!grown)
+        return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
+    cf_service_kick(publisher);
+    return CUFRAMES_OK;
+}
