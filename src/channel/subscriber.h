@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A subscriber: its connection to a publisher (link), its mapping of a generation (view), and the
+ * frames that the program holds.
+ *
+ * Lifetimes: a frame keeps its view and its subscriber, a view keeps its link. So a held frame
+ * stays mapped and protected (the publisher heeds the holds of a connection while it is open)
+ * until it is released, whatever else is destroyed before.
+ *
+ * Threads: one thread at a time calls next and what it needs; frames are released from any. What
+ * both touch is atomic.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include <cuframes/subscriber.h>
+
+#include "base/fork.h"
+#include "base/shm.h"
+#include "memory/memory.h"
+#include "ring/reader.h"
+#include "wire/endpoint.h"
+#include "wire/message.h"
+
+/* A connection; its hang-up ends what this side holds. */
+struct cf_link {
+    atomic_uint refs;
+    int socket;
+    struct cf_fork_guard guard;
+    pid_t pid; /* the publisher's, 0 when in another PID namespace */
+};
+
+/* One generation, mapped. Constant once made, but for the reference count. */
+struct cf_view {
+    atomic_uint refs;
+    struct cf_link *link;
+    cuframes_channel_info_t info;
+    uint64_t slot_stride;
+    struct cf_map control;
+    struct cf_map page;
+    struct cf_memory *memory;
+    struct cf_ring_reader reader;
+};
+
+struct cuframes_frame {
+    cuframes_subscriber_t *subscriber;
+    struct cf_view *view;
+    struct cf_ring_hold hold;
+    uint64_t missed;
+    uint32_t flags;
+    /* Read from shared memory once, checked, and used from here. */
+    int64_t pts_ns;
+    int64_t capture_ns;
+    int64_t published_ns;
+    cuframes_clock_source_t capture_source;
+    cuframes_color_t color;
+    cuframes_rect_t crop;
+    uint32_t user_size;
+};
+
+enum cf_subscriber_state {
+    CF_SUBSCRIBER_AWAY,      /* no connection */
+    CF_SUBSCRIBER_ATTACHING, /* has asked, and waits for the answer */
+    CF_SUBSCRIBER_ATTACHED,
+};
+
+struct cuframes_subscriber {
+    atomic_uint refs; /* the program's, and one for each frame in its hands */
+    unsigned fork_count;
+
+    /* What the program asked for. */
+    char dir[CF_RUNTIME_DIR_SIZE];
+    char key[CUFRAMES_KEY_MAX + 1];
+    char name[CUFRAMES_NAME_MAX + 1]; /* asked for, then as granted */
+    cuframes_subscriber_mode_t mode;
+    uint32_t flags;
+    uint32_t max_holds;
+    uint32_t memory;
+    uint64_t every;
+    int64_t interval_ns; /* of max_fps; 0 = no cap */
+
+    /* The connection. */
+    enum cf_subscriber_state state;
+    struct cf_link *link; /* NULL when away */
+    struct cf_view *view; /* NULL until first attached */
+    int arrivals;         /* inotify on the runtime directory while away; -1 = none */
+    int eventfd;          /* the publisher's; -1 = none */
+    int epoll;            /* what cuframes_subscriber_fd() gives; -1 = none */
+
+    /* Where it is in the channel. */
+    uint64_t wanted;      /* sequence number it looks for next */
+    bool any;             /* the next frame is the first of an attachment: nothing was missed */
+    uint32_t next_flags;  /* for the next frame */
+    int64_t due_ns;       /* max_fps: when the next frame is due */
+    int64_t spin_ns;      /* adaptive spin before sleeping */
+    uint32_t sleeps;
+    bool may_spin;
+
+    atomic_bool interrupted;
+    atomic_uint held;
+    atomic_uint granted;
+    _Atomic uint64_t free_frames; /* bit i: frames[i] is free */
+    _Atomic uint64_t received, missed, skipped, timeouts, reconnects, generations, dropped;
+    struct cuframes_frame frames[CUFRAMES_MAX_SLOTS];
+};
+
+/* subscriber.c */
+int cf_subscriber_create(const cuframes_subscriber_config_t *config,
+                         cuframes_subscriber_t **subscriber);
+int cf_subscriber_create_from_fd(const cuframes_subscriber_config_t *config, int fd,
+                                 cuframes_subscriber_t **subscriber);
+void cf_subscriber_destroy(cuframes_subscriber_t *subscriber);
+int cf_subscriber_next(cuframes_subscriber_t *subscriber, cuframes_frame_t **frame,
+                       int32_t timeout_ms);
+/* Makes a next that runs, or else the next one, return WOULD_BLOCK within 50 ms. Any thread. */
+void cf_subscriber_interrupt(cuframes_subscriber_t *subscriber);
+void cf_subscriber_read_stats(cuframes_subscriber_t *subscriber, cuframes_subscriber_stats_t *stats);
+int cf_subscriber_read_info(cuframes_subscriber_t *subscriber, cuframes_channel_info_t *info);
+
+/* attach.c: getting and losing a publisher. */
+
+/* Moves from AWAY towards ATTACHED until `deadline_ns` (0 = without waiting). WOULD_BLOCK or
+ * TIMEOUT when that was too short, else the publisher's refusal. */
+int cf_attach(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
+/* Begins on a connection that exists; consumes it. */
+int cf_attach_over(cuframes_subscriber_t *subscriber, int socket);
+/* Takes what the publisher has sent: a new generation is mapped, an error is returned. Waits until
+ * `deadline_ns` (0 = not at all: WOULD_BLOCK). */
+int cf_attach_listen(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
+/* Drops the connection; frames keep what they need of it. */
+void cf_attach_lose(cuframes_subscriber_t *subscriber);
+/* While away: waits for something to happen in the runtime directory, at most until the deadline. */
+void cf_attach_await(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
+
+/* view.c */
+struct cf_link *cf_link_new(int socket); /* consumes; NULL = out of memory */
+void cf_link_unref(struct cf_link *link);
+/* Maps what came with ATTACHED or GENERATION. Consumes the descriptors of fds. */
+int cf_view_create(struct cf_link *link, const struct cf_msg_attached *attached, int *fds,
+                   size_t fd_count, struct cf_view **view);
+struct cf_view *cf_view_ref(struct cf_view *view);
+void cf_view_unref(struct cf_view *view);
+
+/* frame.c */
+
+/* Takes a frame object for `hold`; NULL when all are in use. */
+cuframes_frame_t *cf_frame_take(cuframes_subscriber_t *subscriber, const struct cf_ring_hold *hold);
+/* Gives the object back without the hold. */
+void cf_frame_return(cuframes_frame_t *frame);
+/* Reads and checks the frame's metadata: PROTOCOL if it cannot be. */
+int cf_frame_read(cuframes_frame_t *frame);
+void cf_subscriber_unref(cuframes_subscriber_t *subscriber);
