@@ -83,7 +83,9 @@ CUFRAMES_API int cuframes_frame_release(cuframes_frame_t *frame)
 {
     if (!frame)
         return CUFRAMES_OK;
-    cf_reader_let_go(&frame->view->reader, frame->hold.slot);
+    /* A process that forked off has a copy of the frame, but the hold is its parent's. */
+    if (frame->subscriber->fork_count == cf_fork_count())
+        cf_reader_let_go(&frame->view->reader, frame->hold.slot);
     cf_frame_return(frame);
     return CUFRAMES_OK;
 }

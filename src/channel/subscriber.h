@@ -72,7 +72,8 @@ struct cuframes_subscriber {
     /* What the program asked for. */
     char dir[CF_RUNTIME_DIR_SIZE];
     char key[CUFRAMES_KEY_MAX + 1];
-    char name[CUFRAMES_NAME_MAX + 1]; /* asked for, then as granted */
+    char name[CUFRAMES_NAME_MAX + 1]; /* asked for; empty = the publisher makes one up */
+    char granted_name[CUFRAMES_NAME_MAX + 1];
     cuframes_subscriber_mode_t mode;
     uint32_t flags;
     uint32_t max_holds;

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a subscriber gets a publisher, follows its generations, and loses it.
+ *
+ *   AWAY --connect, send ATTACH--> ATTACHING --ATTACHED--> ATTACHED --hang-up, error--> AWAY
+ *
+ * Each step can be resumed, so that a call which may not wait can leave the rest to the next one.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "channel/subscriber.h"
+#include "wire/connection.h"
+
+/* Longest sleep before the runtime directory is looked at again while there is no publisher:
+ * covers what inotify cannot tell (a directory that does not exist yet). */
+#define LOOK_AGAIN_MS 200
+
+/* Keeps the descriptors that mean something in the one that the program polls. */
+static void poll_add(const cuframes_subscriber_t *s, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.fd = fd};
+
+    if (s->epoll >= 0 && fd >= 0 && cf_sys.epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        cf_log(CUFRAMES_LOG_WARNING, "%s: cannot poll a descriptor: %s", s->key, strerror(errno));
+}
+
+static void poll_remove(const cuframes_subscriber_t *s, int fd)
+{
+    if (s->epoll >= 0 && fd >= 0)
+        cf_sys.epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+void cf_attach_lose(cuframes_subscriber_t *s)
+{
+    if (s->link) {
+        /* A held frame can keep the link open: it must not wake the program any more. */
+        poll_remove(s, s->link->socket);
+        cf_link_unref(s->link);
+        s->link = NULL;
+    }
+    poll_remove(s, s->eventfd);
+    cf_close(&s->eventfd);
+    s->state = CF_SUBSCRIBER_AWAY;
+}
+
+static int ask(cuframes_subscriber_t *s)
+{
+    struct cf_message message = {
+        .type = CF_MSG_ATTACH,
+        .attach = {.mode = s->mode,
+                   .max_holds = s->max_holds,
+                   .flags = s->flags & CUFRAMES_SUBSCRIBER_POLL ? CF_ATTACH_EVENTFD : 0,
+                   .memory = s->memory},
+    };
+
+    memcpy(message.attach.name, s->name, sizeof(message.attach.name));
+    return cf_connection_send(s->link->socket, &message, NULL, 0);
+}
+
+int cf_attach_over(cuframes_subscriber_t *s, int socket)
+{
+    int err;
+
+    s->link = cf_link_new(socket);
+    if (!s->link)
+        return CUFRAMES_ERR_OUT_OF_MEMORY;
+    poll_add(s, s->link->socket);
+    s->state = CF_SUBSCRIBER_ATTACHING;
+    if ((err = ask(s)) != 0)
+        cf_attach_lose(s);
+    return err;
+}
+
+static void tell_adopted(cuframes_subscriber_t *s)
+{
+    struct cf_message message = {.type = CF_MSG_ADOPTED,
+                                 .adopted.generation = s->view->info.generation};
+
+    /* A publisher that is gone is noticed by the next look at the connection. */
+    cf_connection_send(s->link->socket, &message, NULL, 0);
+}
+
+/* Makes `view` the one that frames are taken from. */
+static void use_view(cuframes_subscriber_t *s, struct cf_view *view)
+{
+    cf_view_unref(s->view);
+    s->view = view;
+    s->next_flags |= CUFRAMES_FRAME_GENERATION;
+    tell_adopted(s);
+}
+
+/* The answer to ATTACH. */
+static int take_attached(cuframes_subscriber_t *s, const struct cf_msg_attached *attached, int *fds,
+                         size_t fd_count)
+{
+    bool again = s->view != NULL;
+    struct cf_view *view;
+    int eventfd = -1;
+    int err;
+
+    if (fd_count > CF_FD_EVENTFD)
+        eventfd = cf_steal_fd(&fds[CF_FD_EVENTFD]);
+    if ((err = cf_view_create(s->link, attached, fds, fd_count, &view)) != 0) {
+        cf_close(&eventfd);
+        return err;
+    }
+    s->eventfd = eventfd;
+    poll_add(s, eventfd);
+    poll_remove(s, s->arrivals);
+    cf_close(&s->arrivals);
+    s->state = CF_SUBSCRIBER_ATTACHED;
+    memcpy(s->granted_name, attached->name, sizeof(s->granted_name));
+    atomic_store_explicit(&s->granted, attached->max_holds, memory_order_relaxed);
+    s->wanted = s->mode == CUFRAMES_MODE_STRICT_ORDER ? attached->first_seq : 0;
+    s->any = true;
+    s->due_ns = 0;
+    if (again) {
+        s->next_flags |= CUFRAMES_FRAME_DISCONTINUITY;
+        atomic_fetch_add_explicit(&s->reconnects, 1, memory_order_relaxed);
+    }
+    use_view(s, view);
+    return CUFRAMES_OK;
+}
+
+static int take_generation(cuframes_subscriber_t *s, const struct cf_msg_attached *attached,
+                           int *fds, size_t fd_count)
+{
+    struct cf_view *view;
+    int err = cf_view_create(s->link, attached, fds, fd_count, &view);
+
+    if (err)
+        return err;
+    atomic_fetch_add_explicit(&s->generations, 1, memory_order_relaxed);
+    use_view(s, view);
+    return CUFRAMES_OK;
+}
+
+static int take_message(cuframes_subscriber_t *s, const struct cf_message *message, int *fds,
+                        size_t fd_count)
+{
+    if (message->type == CF_MSG_ERROR && message->error.error < 0)
+        return cf_fail(message->error.error, "%s", message->error.text);
+    if (message->type == CF_MSG_ATTACHED && s->state == CF_SUBSCRIBER_ATTACHING)
+        return take_attached(s, &message->attached, fds, fd_count);
+    if (message->type == CF_MSG_GENERATION && s->state == CF_SUBSCRIBER_ATTACHED)
+        return take_generation(s, &message->attached, fds, fd_count);
+    for (size_t i = 0; i < fd_count; i++)
+        cf_close(&fds[i]);
+    return cf_fail(CUFRAMES_ERR_PROTOCOL, "the publisher sent a message out of order");
+}
+
+int cf_attach_listen(cuframes_subscriber_t *s, int64_t deadline_ns)
+{
+    struct cf_message message;
+    int fds[CF_WIRE_MAX_FDS];
+    size_t fd_count = 0;
+    int err = cf_connection_receive(s->link->socket, &message, fds, &fd_count, deadline_ns);
+
+    if (err)
+        return err;
+    return take_message(s, &message, fds, fd_count);
+}
+
+static void watch_arrivals(cuframes_subscriber_t *s)
+{
+    if (s->arrivals >= 0)
+        return;
+    s->arrivals = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (s->arrivals < 0)
+        return;
+    if (inotify_add_watch(s->arrivals, s->dir, IN_MOVED_TO | IN_CREATE) < 0)
+        cf_close(&s->arrivals);
+    else
+        poll_add(s, s->arrivals);
+}
+
+void cf_attach_await(cuframes_subscriber_t *s, int64_t deadline_ns)
+{
+    struct pollfd p = {.fd = s->arrivals, .events = POLLIN};
+
+    /* Without inotify (or a directory to watch) this is a plain sleep. */
+    poll(&p, 1, cf_poll_ms(deadline_ns, LOOK_AGAIN_MS));
+}
+
+static void forget_arrivals(cuframes_subscriber_t *s)
+{
+    char events[1024];
+
+    while (s->arrivals >= 0 && read(s->arrivals, events, sizeof(events)) > 0)
+        ;
+}
+
+static int connect_to_publisher(cuframes_subscriber_t *s)
+{
+    int socket;
+    int err;
+
+    /* The watch first, then the look: what arrives in between is seen by one of them. */
+    watch_arrivals(s);
+    forget_arrivals(s);
+    err = cf_endpoint_connect(s->dir, s->key, &socket);
+    return err ? err : cf_attach_over(s, socket);
+}
+
+int cf_attach(cuframes_subscriber_t *s, int64_t deadline_ns)
+{
+    int err = CUFRAMES_OK;
+
+    if (s->state == CF_SUBSCRIBER_AWAY)
+        err = connect_to_publisher(s);
+    if (!err)
+        err = cf_attach_listen(s, deadline_ns);
+    if (err && err != CUFRAMES_ERR_WOULD_BLOCK && err != CUFRAMES_ERR_TIMEOUT)
+        cf_attach_lose(s);
+    return err;
+}

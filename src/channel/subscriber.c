@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Taking frames: what the program gets next, and how it waits for it.
+ */
+#include "channel/subscriber.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "wire/connection.h"
+
+/* Longest sleep before the connection is looked at: a publisher that was killed cannot wake its
+ * subscribers, and a futex cannot be waited for together with a socket. */
+#define LOOK_MS 50
+/* How long a publisher may take to answer one that does not wait for it to appear. */
+#define ANSWER_MS 5000
+/* Adaptive spin: its limits, and how often a thread that gave it up tries again. */
+#define SPIN_MIN_NS 2000
+#define SPIN_MAX_NS 20000
+#define SPIN_RETRY 64
+#define SPIN_CORES 4
+
+/* ---- making and ending ---- */
+
+static bool has_cores_to_spare(void)
+{
+    cpu_set_t cores;
+
+    return sched_getaffinity(0, sizeof(cores), &cores) == 0 && CPU_COUNT(&cores) >= SPIN_CORES;
+}
+
+static void subscriber_free(cuframes_subscriber_t *s)
+{
+    cf_view_unref(s->view);
+    cf_close(&s->arrivals);
+    cf_close(&s->epoll);
+    free(s);
+}
+
+void cf_subscriber_unref(cuframes_subscriber_t *s)
+{
+    if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
+        subscriber_free(s);
+}
+
+static int subscriber_new(const cuframes_subscriber_config_t *config, cuframes_subscriber_t **out)
+{
+    cuframes_subscriber_t *s = cf_sys.calloc(1, sizeof(*s));
+
+    if (!s)
+        return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
+    s->refs = 1;
+    s->arrivals = s->eventfd = s->epoll = -1;
+    s->fork_count = cf_fork_count();
+    s->mode = (cuframes_subscriber_mode_t)config->mode;
+    s->flags = config->flags;
+    s->max_holds = config->max_holds;
+    s->memory = config->memory;
+    s->every = config->every > 1 ? config->every : 1;
+    s->interval_ns = config->max_fps > 0 ? (int64_t)((double)CF_NS_PER_S / config->max_fps) : 0;
+    s->may_spin = has_cores_to_spare();
+    s->free_frames = UINT64_MAX;
+    if (config->key)
+        strncpy(s->key, config->key, sizeof(s->key) - 1);
+    if (config->consumer_name)
+        strncpy(s->name, config->consumer_name, sizeof(s->name) - 1);
+    if (config->flags & CUFRAMES_SUBSCRIBER_POLL) {
+        s->epoll = cf_sys.epoll_create1(EPOLL_CLOEXEC);
+        if (s->epoll < 0) {
+            int errnum = errno;
+
+            subscriber_free(s);
+            return cf_fail_errno(errnum, "cannot make a descriptor to poll");
+        }
+    }
+    *out = s;
+    return CUFRAMES_OK;
+}
+
+void cf_subscriber_destroy(cuframes_subscriber_t *s)
+{
+    /* First, so that nothing below touches what a process that forked off shares with its parent. */
+    cf_close(&s->epoll);
+    cf_attach_lose(s);
+    cf_view_unref(s->view);
+    s->view = NULL;
+    cf_subscriber_unref(s);
+}
+
+/* Waits for a publisher and its answer as connect_timeout_ms says. */
+static int attach_first(cuframes_subscriber_t *s, int32_t timeout_ms)
+{
+    const int64_t deadline = cf_deadline(timeout_ms);
+    int err;
+
+    for (;;) {
+        err = cf_attach(s, timeout_ms == 0 ? cf_deadline(ANSWER_MS) : deadline);
+        /* DISCONNECTED: a publisher that went away while it was asked; another may come. */
+        if (err != CUFRAMES_ERR_NOT_FOUND && err != CUFRAMES_ERR_DISCONNECTED)
+            return err;
+        if (timeout_ms == 0)
+            return CUFRAMES_ERR_NOT_FOUND;
+        if (cf_now_ns() >= deadline)
+            return cf_fail(CUFRAMES_ERR_TIMEOUT, "no publisher of %s in %s within %d ms", s->key,
+                           s->dir, timeout_ms);
+        cf_attach_await(s, deadline);
+    }
+}
+
+int cf_subscriber_create(const cuframes_subscriber_config_t *config,
+                         cuframes_subscriber_t **subscriber)
+{
+    cuframes_subscriber_t *s;
+    int err;
+
+    if ((err = subscriber_new(config, &s)) != 0)
+        return err;
+    if ((err = cf_runtime_dir_resolve(config->runtime_dir, s->dir)) != 0 ||
+        (err = attach_first(s, config->connect_timeout_ms)) != 0) {
+        cf_subscriber_destroy(s);
+        return err;
+    }
+    s->fork_count = cf_fork_count();
+    *subscriber = s;
+    return CUFRAMES_OK;
+}
+
+int cf_subscriber_create_from_fd(const cuframes_subscriber_config_t *config, int fd,
+                                 cuframes_subscriber_t **subscriber)
+{
+    int CF_CLOSE socket = fd;
+    cuframes_subscriber_t *s;
+    int32_t timeout = config->connect_timeout_ms > 0 ? config->connect_timeout_ms : ANSWER_MS;
+    int err;
+
+    if ((err = cf_connection_check(socket)) != 0 || (err = subscriber_new(config, &s)) != 0)
+        return err;
+    if ((err = cf_attach_over(s, cf_steal_fd(&socket))) != 0 ||
+        (err = cf_attach(s, cf_deadline(timeout))) != 0) {
+        cf_subscriber_destroy(s);
+        return err;
+    }
+    s->fork_count = cf_fork_count();
+    *subscriber = s;
+    return CUFRAMES_OK;
+}
+
+void cf_subscriber_interrupt(cuframes_subscriber_t *s)
+{
+    /* Release: pairs with the exchange in interrupted(). A sleep that has begun ends by LOOK_MS. */
+    atomic_store_explicit(&s->interrupted, true, memory_order_release);
+}
+
+static bool interrupted(cuframes_subscriber_t *s)
+{
+    return atomic_load_explicit(&s->interrupted, memory_order_relaxed) &&
+           atomic_exchange_explicit(&s->interrupted, false, memory_order_acquire);
+}
+
+/* ---- which frame ---- */
+
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+    /* Relaxed: a figure for display. */
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* max_fps: whether a frame announced at `published_ns` is due. A frame may be early by an eighth
+ * of the interval, so that a steady camera with some jitter keeps its rate; the due time moves on
+ * by whole intervals, so that the cap holds in the long run. */
+static bool is_due(const cuframes_subscriber_t *s, int64_t published_ns)
+{
+    return s->interval_ns == 0 || published_ns >= s->due_ns - s->interval_ns / 8;
+}
+
+static void move_due(cuframes_subscriber_t *s, int64_t published_ns)
+{
+    if (s->interval_ns == 0)
+        return;
+    if (published_ns - s->due_ns > s->interval_ns)
+        s->due_ns = published_ns;
+    s->due_ns += s->interval_ns;
+}
+
+/* Goes on behind frame `seq`, which was given or left out; `step` is how far. */
+static void move_on(cuframes_subscriber_t *s, uint64_t seq, uint64_t step)
+{
+    s->wanted = seq + step;
+    cf_reader_advance(&s->view->reader, s->wanted);
+}
+
+/* Counts what lies between the frame that was looked for and the one that was found. */
+static void count_gap(cuframes_subscriber_t *s, cuframes_frame_t *frame)
+{
+    uint64_t gap = frame->hold.seq - s->wanted;
+
+    frame->missed = 0;
+    if (s->any || frame->hold.seq < s->wanted)
+        return;
+    /* The newest frame under a cap: what came in between was not asked for. */
+    if (s->mode == CUFRAMES_MODE_NEWEST_ONLY && s->interval_ns > 0) {
+        count(&s->skipped, gap);
+        return;
+    }
+    frame->missed = gap;
+    count(&s->missed, gap);
+}
+
+static void give(cuframes_subscriber_t *s, cuframes_frame_t *frame)
+{
+    struct cf_hold_page *page = s->view->reader.page;
+
+    count_gap(s, frame);
+    frame->flags |= s->next_flags;
+    s->next_flags = 0;
+    if (!s->any)
+        count(&s->skipped, s->every - 1);
+    s->any = false;
+    move_due(s, frame->published_ns);
+    move_on(s, frame->hold.seq, s->every);
+    count(&s->received, 1);
+    atomic_store_explicit(
+        &s->dropped, atomic_load_explicit(&s->view->reader.header->dropped, memory_order_relaxed),
+        memory_order_relaxed);
+    atomic_store_explicit(&page->received, s->received, memory_order_relaxed);
+    atomic_store_explicit(&page->missed, s->missed, memory_order_relaxed);
+}
+
+static int broken(const cuframes_subscriber_t *s)
+{
+    return cf_fail(CUFRAMES_ERR_PROTOCOL, "the frame ring of %s contradicts itself",
+                   s->view->info.key);
+}
+
+/* Holds the next candidate and makes a frame of it. WOULD_BLOCK when there is none. */
+static int hold_candidate(cuframes_subscriber_t *s, cuframes_frame_t **frame)
+{
+    struct cf_ring_reader *reader = &s->view->reader;
+    struct cf_ring_hold hold;
+    enum cf_hold_result result;
+    cuframes_frame_t *taken;
+    int err;
+
+    if (s->mode == CUFRAMES_MODE_NEWEST_ONLY)
+        result = cf_reader_hold_newest(reader, s->wanted, &hold);
+    else
+        result = cf_reader_hold_next(reader, s->wanted, &hold);
+    if (result == CF_HOLD_NOTHING)
+        return CUFRAMES_ERR_WOULD_BLOCK;
+    if (result == CF_HOLD_BROKEN)
+        return broken(s);
+    taken = cf_frame_take(s, &hold);
+    if (!taken) {
+        cf_reader_let_go(reader, hold.slot);
+        return cf_fail(CUFRAMES_ERR_TOO_MANY, "every frame object is in use: release frames");
+    }
+    err = cf_frame_read(taken);
+    /* A revoked page protects nothing: what was just held may be overwritten. */
+    if (!err && (err = cf_reader_revoked(reader)) != 0)
+        cf_fail(err, "the publisher has closed this subscription");
+    if (err) {
+        cuframes_frame_release(taken);
+        return err;
+    }
+    *frame = taken;
+    return CUFRAMES_OK;
+}
+
+/* The next frame that the program wants, if it is there. */
+static int take(cuframes_subscriber_t *s, cuframes_frame_t **frame)
+{
+    cuframes_frame_t *candidate = NULL;
+    int err;
+
+    while ((err = hold_candidate(s, &candidate)) == CUFRAMES_OK) {
+        if (is_due(s, candidate->published_ns)) {
+            give(s, candidate);
+            *frame = candidate;
+            return CUFRAMES_OK;
+        }
+        count_gap(s, candidate);
+        count(&s->skipped, 1);
+        move_on(s, candidate->hold.seq, 1);
+        cuframes_frame_release(candidate);
+    }
+    return err;
+}
+
+/* ---- waiting ---- */
+
+/* Clears the eventfd before the announcement of a wait that it shall end. */
+static void clear_eventfd(const cuframes_subscriber_t *s)
+{
+    uint64_t ignored_count;
+    ssize_t ignored;
+
+    if (s->eventfd < 0)
+        return;
+    ignored = read(s->eventfd, &ignored_count, sizeof(ignored_count));
+    (void)ignored;
+}
+
+/* Leaves the publisher with the wish to be woken by the eventfd. False: look again. */
+static bool arm_eventfd(cuframes_subscriber_t *s)
+{
+    uint32_t word;
+
+    if (s->eventfd < 0)
+        return true;
+    clear_eventfd(s);
+    return cf_reader_prepare_wait(&s->view->reader, CF_WAITING_EVENTFD, s->wanted, &word);
+}
+
+static bool is_news(const cuframes_subscriber_t *s)
+{
+    uint64_t newest = cf_reader_newest(&s->view->reader);
+
+    return newest != CF_SEQ_INVALID && newest >= s->wanted;
+}
+
+/* Spins for a moment where that has paid lately and cores are to spare. True: there is news. */
+static bool spin(cuframes_subscriber_t *s)
+{
+    int64_t until;
+
+    if (!s->may_spin)
+        return false;
+    if (s->spin_ns < SPIN_MIN_NS) {
+        if (++s->sleeps % SPIN_RETRY != 0)
+            return false;
+        s->spin_ns = SPIN_MIN_NS;
+    }
+    until = cf_now_ns() + s->spin_ns;
+    do {
+        if (is_news(s)) {
+            s->spin_ns = s->spin_ns * 2 < SPIN_MAX_NS ? s->spin_ns * 2 : SPIN_MAX_NS;
+            return true;
+        }
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
+    } while (cf_now_ns() < until);
+    s->spin_ns /= 2;
+    return false;
+}
+
+/* Sleeps until there is news, the deadline, or time for a look at the connection; the last is
+ * said by a false. */
+static bool sleep_for_news(cuframes_subscriber_t *s, int64_t deadline)
+{
+    struct cf_ring_reader *reader = &s->view->reader;
+    int64_t look = cf_now_ns() + LOOK_MS * CF_NS_PER_MS;
+    uint32_t word;
+    int err;
+
+    if (spin(s))
+        return true;
+    if (!cf_reader_prepare_wait(reader, CF_WAITING_FUTEX, s->wanted, &word))
+        return true;
+    err = cf_reader_sleep(reader, word, deadline < look ? deadline : look);
+    cf_reader_end_wait(reader);
+    return err != -ETIMEDOUT;
+}
+
+/* ---- the publisher's comings and goings ---- */
+
+/* What the program is told when the publisher is gone, or CUFRAMES_OK to go on without it. */
+static int lose(cuframes_subscriber_t *s, int err)
+{
+    cf_attach_lose(s);
+    /* An eviction is told once; the next call attaches again. Nonsense is not asked for twice. */
+    if (err != CUFRAMES_ERR_DISCONNECTED || !(s->flags & CUFRAMES_SUBSCRIBER_RECONNECT))
+        return err;
+    cf_log(CUFRAMES_LOG_INFO, "%s: the publisher is gone, waiting for the next", s->key);
+    return CUFRAMES_OK;
+}
+
+/* Hears what the publisher has to say, at the latest at `deadline`. */
+static int listen_or_lose(cuframes_subscriber_t *s, int64_t deadline)
+{
+    int err = cf_attach_listen(s, deadline);
+
+    if (!err || err == CUFRAMES_ERR_WOULD_BLOCK || err == CUFRAMES_ERR_TIMEOUT)
+        return err;
+    /* What it announced last is given first; the connection stays as it is till then. */
+    if (err == CUFRAMES_ERR_DISCONNECTED && is_news(s))
+        return CUFRAMES_OK;
+    return lose(s, err);
+}
+
+/* A wait of one LOOK_MS at most, so that interrupt and signals of the program come through. */
+static int64_t slice(int64_t deadline)
+{
+    int64_t look = deadline == 0 ? 0 : cf_now_ns() + LOOK_MS * CF_NS_PER_MS;
+
+    return deadline < look ? deadline : look;
+}
+
+/* Away, or waiting for an answer: one step towards being attached. OK = go on. */
+static int come_back(cuframes_subscriber_t *s, int64_t deadline)
+{
+    int err;
+
+    if (!(s->flags & CUFRAMES_SUBSCRIBER_RECONNECT))
+        return cf_fail(CUFRAMES_ERR_DISCONNECTED, "the publisher of %s is gone", s->key);
+    err = cf_attach(s, slice(deadline));
+    if (err == CUFRAMES_ERR_TIMEOUT)
+        return CUFRAMES_OK;
+    /* No publisher; one that went away; or one that has not noticed yet that the connection
+     * before this one, with the same name, is closed. */
+    if (err == CUFRAMES_ERR_NOT_FOUND || err == CUFRAMES_ERR_DISCONNECTED ||
+        err == CUFRAMES_ERR_ALREADY_EXISTS) {
+        if (deadline == 0)
+            return CUFRAMES_ERR_WOULD_BLOCK;
+        cf_attach_await(s, slice(deadline));
+        return CUFRAMES_OK;
+    }
+    return err;
+}
+
+/* Attached, and nothing there: follows a change, or waits. OK = look again. */
+static int wait_attached(cuframes_subscriber_t *s, enum cf_ring_state state, int64_t deadline)
+{
+    int err;
+
+    if (state != CF_RING_RUNNING) {
+        /* Closed, or a new generation is on its way: the socket tells. */
+        err = listen_or_lose(s, slice(deadline));
+        return err == CUFRAMES_ERR_TIMEOUT ? CUFRAMES_OK : err;
+    }
+    if (deadline == 0) {
+        if (!arm_eventfd(s))
+            return CUFRAMES_OK;
+        return listen_or_lose(s, 0);
+    }
+    if (!sleep_for_news(s, deadline)) {
+        err = listen_or_lose(s, 0);
+        return err == CUFRAMES_ERR_WOULD_BLOCK ? CUFRAMES_OK : err;
+    }
+    return CUFRAMES_OK;
+}
+
+static int timed_out(cuframes_subscriber_t *s, int32_t timeout_ms)
+{
+    count(&s->timeouts, 1);
+    if (timeout_ms == 0)
+        return CUFRAMES_ERR_WOULD_BLOCK;
+    /* For those who poll after a wait that ended without a frame. */
+    if (s->state == CF_SUBSCRIBER_ATTACHED)
+        arm_eventfd(s);
+    return cf_fail(CUFRAMES_ERR_TIMEOUT, "no frame of %s within %d ms", s->key, timeout_ms);
+}
+
+static int next_before(cuframes_subscriber_t *s, cuframes_frame_t **frame, int64_t deadline)
+{
+    for (;;) {
+        int err;
+
+        if (s->state == CF_SUBSCRIBER_ATTACHED) {
+            /* The state first: when it says that the ring has ended, every frame is there. */
+            enum cf_ring_state state = cf_reader_state(&s->view->reader);
+
+            err = take(s, frame);
+            if (err == CUFRAMES_OK)
+                return CUFRAMES_OK;
+            if (err == CUFRAMES_ERR_WOULD_BLOCK)
+                err = wait_attached(s, state, deadline);
+            else if (err != CUFRAMES_ERR_TOO_MANY)
+                err = lose(s, err);
+        } else {
+            err = come_back(s, deadline);
+        }
+        if (err)
+            return err;
+        if (interrupted(s))
+            return CUFRAMES_ERR_WOULD_BLOCK;
+        if (deadline != 0 && deadline != CF_NEVER && cf_now_ns() >= deadline)
+            return CUFRAMES_ERR_TIMEOUT;
+    }
+}
+
+int cf_subscriber_next(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32_t timeout_ms)
+{
+    uint32_t granted = atomic_load_explicit(&s->granted, memory_order_relaxed);
+    int err;
+
+    if (atomic_load_explicit(&s->held, memory_order_relaxed) >= granted)
+        return cf_fail(CUFRAMES_ERR_TOO_MANY,
+                       "%u frames are held, as many as were granted: release one, or ask for more "
+                       "(max_holds)",
+                       granted);
+    err = next_before(s, frame, cf_deadline(timeout_ms));
+    if (err == CUFRAMES_ERR_TIMEOUT || (err == CUFRAMES_ERR_WOULD_BLOCK && timeout_ms == 0))
+        return timed_out(s, timeout_ms);
+    return err;
+}
+
+void cf_subscriber_read_stats(cuframes_subscriber_t *s, cuframes_subscriber_stats_t *stats)
+{
+    *stats = (cuframes_subscriber_stats_t){
+        .received = s->received,
+        .missed = s->missed,
+        .skipped = s->skipped,
+        .timeouts = s->timeouts,
+        .reconnects = s->reconnects,
+        .generations = s->generations,
+        .held = s->held,
+        .max_holds = s->granted,
+        .publisher_dropped = s->dropped,
+    };
+}
+
+int cf_subscriber_read_info(cuframes_subscriber_t *s, cuframes_channel_info_t *info)
+{
+    if (!s->view)
+        return cf_fail(CUFRAMES_ERR_DISCONNECTED, "not attached");
+    *info = s->view->info;
+    return CUFRAMES_OK;
+}
