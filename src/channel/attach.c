@@ -120,6 +120,7 @@ static int take_attached(cuframes_subscriber_t *s, const struct cf_msg_attached 
     cf_close(&s->arrivals);
     s->state = CF_SUBSCRIBER_ATTACHED;
     memcpy(s->granted_name, attached->name, sizeof(s->granted_name));
+    memcpy(s->key, attached->info.key, sizeof(s->key));
     atomic_store_explicit(&s->granted, attached->max_holds, memory_order_relaxed);
     s->wanted = s->mode == CUFRAMES_MODE_STRICT_ORDER ? attached->first_seq : 0;
     s->any = true;

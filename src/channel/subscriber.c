@@ -241,6 +241,16 @@ static int broken(const cuframes_subscriber_t *s)
                    s->view->info.key);
 }
 
+/* Whether the publisher has withdrawn its protection; if so, with the reason that it sent. */
+static int check_revoked(cuframes_subscriber_t *s)
+{
+    int err = cf_reader_revoked(&s->view->reader);
+
+    if (err && cf_attach_listen(s, 0) != err)
+        cf_fail(err, "the publisher of %s has ended this subscription", s->view->info.key);
+    return err;
+}
+
 /* Holds the next candidate and makes a frame of it. WOULD_BLOCK when there is none. */
 static int hold_candidate(cuframes_subscriber_t *s, cuframes_frame_t **frame)
 {
@@ -265,8 +275,8 @@ static int hold_candidate(cuframes_subscriber_t *s, cuframes_frame_t **frame)
     }
     err = cf_frame_read(taken);
     /* A revoked page protects nothing: what was just held may be overwritten. */
-    if (!err && (err = cf_reader_revoked(reader)) != 0)
-        cf_fail(err, "the publisher has closed this subscription");
+    if (!err)
+        err = check_revoked(s);
     if (err) {
         cuframes_frame_release(taken);
         return err;
@@ -377,6 +387,8 @@ static bool sleep_for_news(cuframes_subscriber_t *s, int64_t deadline)
 static int lose(cuframes_subscriber_t *s, int err)
 {
     cf_attach_lose(s);
+    if (err == CUFRAMES_ERR_DISCONNECTED)
+        cf_fail(err, "the publisher of %s is gone: it closed the channel, or died", s->key);
     /* An eviction is told once; the next call attaches again. Nonsense is not asked for twice. */
     if (err != CUFRAMES_ERR_DISCONNECTED || !(s->flags & CUFRAMES_SUBSCRIBER_RECONNECT))
         return err;
