@@ -172,23 +172,29 @@ int cf_attach_listen(cuframes_subscriber_t *s, int64_t deadline_ns)
     return take_message(s, &message, fds, fd_count);
 }
 
-static void watch_arrivals(cuframes_subscriber_t *s)
+bool cf_attach_watch(cuframes_subscriber_t *s)
 {
     if (s->arrivals >= 0)
-        return;
+        return false;
     s->arrivals = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (s->arrivals < 0)
-        return;
-    if (inotify_add_watch(s->arrivals, s->dir, IN_MOVED_TO | IN_CREATE) < 0)
+        return false;
+    if (inotify_add_watch(s->arrivals, s->dir, IN_MOVED_TO | IN_CREATE) < 0) {
         cf_close(&s->arrivals);
-    else
-        poll_add(s, s->arrivals);
+        return false;
+    }
+    poll_add(s, s->arrivals);
+    return true;
 }
 
 void cf_attach_await(cuframes_subscriber_t *s, int64_t deadline_ns)
 {
-    struct pollfd p = {.fd = s->arrivals, .events = POLLIN};
+    struct pollfd p = {.events = POLLIN};
 
+    /* A publisher that came before the watch is not told by it. */
+    if (cf_attach_watch(s))
+        return;
+    p.fd = s->arrivals;
     /* Without inotify (or a directory to watch) this is a plain sleep. */
     poll(&p, 1, cf_poll_ms(deadline_ns, LOOK_AGAIN_MS));
 }
@@ -206,8 +212,6 @@ static int connect_to_publisher(cuframes_subscriber_t *s)
     int socket;
     int err;
 
-    /* The watch first, then the look: what arrives in between is seen by one of them. */
-    watch_arrivals(s);
     forget_arrivals(s);
     err = cf_endpoint_connect(s->dir, s->key, &socket);
     return err ? err : cf_attach_over(s, socket);

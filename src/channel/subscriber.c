@@ -432,7 +432,7 @@ static int come_back(cuframes_subscriber_t *s, int64_t deadline)
     if (err == CUFRAMES_ERR_NOT_FOUND || err == CUFRAMES_ERR_DISCONNECTED ||
         err == CUFRAMES_ERR_ALREADY_EXISTS) {
         if (deadline == 0)
-            return CUFRAMES_ERR_WOULD_BLOCK;
+            return cf_attach_watch(s) ? CUFRAMES_OK : CUFRAMES_ERR_WOULD_BLOCK;
         cf_attach_await(s, slice(deadline));
         return CUFRAMES_OK;
     }

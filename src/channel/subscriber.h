@@ -131,6 +131,10 @@ int cf_attach_over(cuframes_subscriber_t *subscriber, int socket);
 int cf_attach_listen(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
 /* Drops the connection; frames keep what they need of it. */
 void cf_attach_lose(cuframes_subscriber_t *subscriber);
+/* While away: has the arrival of a publisher told by the descriptor that the program polls. True
+ * if that is new, and one that came before must be looked for. Not done before it is needed:
+ * closing an inotify descriptor takes milliseconds. */
+bool cf_attach_watch(cuframes_subscriber_t *subscriber);
 /* While away: waits for something to happen in the runtime directory, at most until the deadline. */
 void cf_attach_await(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
 
