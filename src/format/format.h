@@ -11,9 +11,8 @@
 
 /* Largest coded width and height: room for a decoder's padding round the largest picture. */
 #define CF_MAX_CODED_DIMENSION (CUFRAMES_MAX_DIMENSION + 1024)
-/* Largest size of one frame. Sums of offsets and products of pitch and rows stay far below it
- * for every picture that exists, and the sizes of 64 frames add up in 64 bits. */
-#define CF_MAX_FRAME_SIZE (UINT64_C(1) << 40)
+/* Largest size of one frame: far above any real one, and 64 of them add up in 64 bits. */
+#define CF_MAX_FRAME_SIZE (UINT64_C(1) << 45)
 
 bool cf_format_known(cuframes_format_t format);
 

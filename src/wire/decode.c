@@ -19,6 +19,9 @@
 #define SEQ_LIMIT (UINT64_C(1) << 58)
 /* Most control memory that is mapped for a peer: several times what 64 slots need. */
 #define MAX_CONTROL_SIZE (UINT64_C(1) << 20)
+/* Most frame memory, and what slots are multiples of, so that samples of any format are aligned. */
+#define MAX_FRAMES_SIZE (UINT64_C(1) << 46)
+#define STRIDE_UNIT     16
 /* Lowest error number there is room for. */
 #define LOWEST_ERROR (-1000)
 
@@ -266,14 +269,17 @@ static int check_sizes(const struct cf_msg_attached *attached)
 
     if (attached->control_size == 0 || attached->control_size > MAX_CONTROL_SIZE)
         return out_of_range("control memory size", attached->control_size);
+    if (attached->frames_size > MAX_FRAMES_SIZE || attached->frames_size > SIZE_MAX)
+        return out_of_range("frame memory size", attached->frames_size);
+    if (attached->slot_stride % STRIDE_UNIT != 0)
+        return out_of_range("slot stride", attached->slot_stride);
     if (attached->slot_stride < attached->info.layout.size)
         return cf_fail(CUFRAMES_ERR_PROTOCOL,
                        "the peer's slots are %llu bytes apart and its frames have %llu bytes",
                        (unsigned long long)attached->slot_stride,
                        (unsigned long long)attached->info.layout.size);
     if (__builtin_mul_overflow(attached->slot_stride, (uint64_t)attached->info.slots, &end) ||
-        end > attached->frames_size || attached->frames_size > INT64_MAX ||
-        attached->frames_size > SIZE_MAX)
+        end > attached->frames_size)
         return cf_fail(CUFRAMES_ERR_PROTOCOL,
                        "the peer's %d slots of %llu bytes do not fit its %llu bytes of memory",
                        attached->info.slots, (unsigned long long)attached->slot_stride,
@@ -349,8 +355,12 @@ static int check_body(const struct cf_message *message)
     switch (message->type) {
     case CF_MSG_ATTACH:
         return check_attach(&message->attach);
-    case CF_MSG_ATTACHED:
     case CF_MSG_GENERATION:
+        /* The eventfd came with ATTACHED and stays. */
+        if (message->attached.flags != 0)
+            return out_of_range("flags", message->attached.flags);
+        return cf_attached_check(&message->attached);
+    case CF_MSG_ATTACHED:
         return cf_attached_check(&message->attached);
     case CF_MSG_ERROR:
         return check_error(&message->error);
