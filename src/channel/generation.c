@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/sys.h"
+#include "format/format.h"
 
 /* Frames begin at multiples of this: a page, so that a slot can be registered with a device. */
 #define SLOT_ALIGNMENT 4096
@@ -16,63 +17,15 @@
 #define MAX_FRAMES_SIZE (UINT64_C(1) << 46)
 #define DEFAULT_ACK_TIMEOUT_MS 200
 
-static int check_plane(const cuframes_layout_t *layout, cuframes_format_t format, int32_t index)
-{
-    const cuframes_plane_layout_t *plane = &layout->planes[index];
-    uint32_t row_bytes, rows;
-    uint64_t end;
-    int err;
-
-    err = cuframes_format_plane_size(format, index, layout->coded_width, layout->coded_height,
-                                     &row_bytes, &rows);
-    if (err)
-        return err;
-    if (plane->pitch < row_bytes || plane->rows < rows)
-        return cf_fail(CUFRAMES_ERR_FORMAT,
-                       "plane %d of the layout has %u rows of %u bytes and needs %u of %u", index,
-                       plane->rows, plane->pitch, rows, row_bytes);
-    if (__builtin_mul_overflow((uint64_t)plane->pitch, plane->rows, &end) ||
-        __builtin_add_overflow(end, plane->offset, &end) || end > layout->size)
-        return cf_fail(CUFRAMES_ERR_FORMAT, "plane %d ends outside the layout's %llu bytes", index,
-                       (unsigned long long)layout->size);
-    return CUFRAMES_OK;
-}
-
-static int check_layout(const cuframes_layout_t *layout, const cuframes_channel_info_t *info)
-{
-    const int32_t planes = cuframes_format_planes(info->format);
-
-    if (layout->plane_count != (uint32_t)planes)
-        return cf_fail(CUFRAMES_ERR_FORMAT, "the layout has %u planes, %s has %d",
-                       layout->plane_count, cuframes_format_name(info->format), planes);
-    if (layout->coded_width < info->width || layout->coded_height < info->height ||
-        layout->coded_width > CUFRAMES_MAX_DIMENSION ||
-        layout->coded_height > CUFRAMES_MAX_DIMENSION)
-        return cf_fail(CUFRAMES_ERR_FORMAT, "a layout for %dx%d does not fit a picture of %dx%d",
-                       layout->coded_width, layout->coded_height, info->width, info->height);
-    for (int32_t i = 0; i < planes; i++) {
-        int err = check_plane(layout, info->format, i);
-
-        if (err)
-            return err;
-    }
-    return CUFRAMES_OK;
-}
-
 static int describe_layout(const cuframes_publisher_config_t *config, cuframes_channel_info_t *info)
 {
-    int err;
-
     if (!config->layout)
         return cuframes_layout_init(&info->layout, info->format, info->width, info->height, 0);
-    err = check_layout(config->layout, info);
-    if (err)
-        return err;
     info->layout = *config->layout;
     info->layout._reserved = 0;
     for (uint32_t i = info->layout.plane_count; i < CUFRAMES_MAX_PLANES; i++)
         info->layout.planes[i] = (cuframes_plane_layout_t){0};
-    return CUFRAMES_OK;
+    return cf_layout_check(&info->layout, info->format, info->width, info->height);
 }
 
 static int check_fraction(const char *what, int32_t num, int32_t den)

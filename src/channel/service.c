@@ -110,7 +110,10 @@ static int send_generation(cuframes_publisher_t *publisher, struct cf_client *cl
 
     body->info = generation->info;
     memcpy(body->name, client->name, sizeof(body->name));
+    /* A generation with fewer slots grants less; a later one with more grants it again. */
     body->max_holds = client->max_holds;
+    if (body->max_holds > (uint32_t)generation->info.max_holds)
+        body->max_holds = (uint32_t)generation->info.max_holds;
     body->control_size = generation->control.size;
     body->frames_size = generation->slot_stride * (uint64_t)generation->info.slots;
     body->slot_stride = generation->slot_stride;
