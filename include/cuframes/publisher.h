@@ -105,7 +105,8 @@ CUFRAMES_API int cuframes_publisher_destroy(cuframes_publisher_t *publisher);
 
 /**
  * The plain pair: acquire gives the start of a free slot, publish announces it. One slot at a
- * time: a second acquire without publish gives the same slot again.
+ * time: a second acquire without publish gives the same slot again (after a reconfigure, one of
+ * the new generation). A publish that fails gives the slot back unused.
  *
  * acquire returns WOULD_BLOCK under the drop policy when every slot is held by somebody: the
  * frame is counted as dropped; go on with the next. Under the wait policy it waits for the
@@ -118,6 +119,18 @@ CUFRAMES_API int cuframes_publisher_destroy(cuframes_publisher_t *publisher);
 CUFRAMES_API int cuframes_publisher_acquire(cuframes_publisher_t *publisher, void **ptr);
 CUFRAMES_API int cuframes_publisher_publish(cuframes_publisher_t *publisher, void *stream,
                                             int64_t pts_ns);
+
+/**
+ * A channel over the caller's own device buffers: `count` pointers to GPU memory of `frame_size`
+ * bytes each, announced with publish_external. This version of the library shares host memory
+ * only, so both refuse with CUDA and say what to use instead; INVALID_ARG for arguments that no
+ * version would take.
+ */
+CUFRAMES_API int cuframes_publisher_create_external(const cuframes_publisher_config_t *config,
+                                                    void **ptrs, int32_t count, size_t frame_size,
+                                                    cuframes_publisher_t **publisher);
+CUFRAMES_API int cuframes_publisher_publish_external(cuframes_publisher_t *publisher, void *ptr,
+                                                     void *stream, int64_t pts_ns);
 
 /**
  * The handle-based pair: any number of slots may be acquired at once, and published in any order.

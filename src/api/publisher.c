@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The public functions of publisher.h: check what the program says, then call inward. The plain
+ * acquire and publish pair is made of the handle-based one here.
+ */
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "channel/publisher.h"
+
+#define PERMISSION_BITS 0777U
+
+static int refuse_external(void)
+{
+    return cf_fail(CUFRAMES_ERR_CUDA,
+                   "a program's own device buffers are GPU memory, which this version of cuframes "
+                   "does not share: let the library allocate the slots "
+                   "(CUFRAMES_OWNERSHIP_LIBRARY) and write the frames into them");
+}
+
+static int check_ownership(const cuframes_publisher_config_t *config)
+{
+    switch (config->ownership) {
+    case CUFRAMES_OWNERSHIP_LIBRARY:
+        return CUFRAMES_OK;
+    case CUFRAMES_OWNERSHIP_EXTERNAL:
+        return refuse_external();
+    default:
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "unknown ownership %d", (int)config->ownership);
+    }
+}
+
+/* What is said about the channel's door; the rest of a configuration is checked as the channel's
+ * memory is described. */
+static int check_config(const cuframes_publisher_config_t *config)
+{
+    const uint32_t known = CUFRAMES_PUBLISHER_NO_SOCKET;
+    char dir[CF_RUNTIME_DIR_SIZE];
+    int err;
+
+    if ((err = cf_key_check(config->key)) != 0)
+        return err;
+    if (config->flags & ~known)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "unknown publisher flags %#x",
+                       config->flags & ~known);
+    if (config->max_subscribers < 0 || config->max_subscribers > CUFRAMES_MAX_SUBSCRIBERS)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "max_subscribers is %d: give 1 to %d, or 0 for as many as are possible",
+                       config->max_subscribers, CUFRAMES_MAX_SUBSCRIBERS);
+    if (config->socket_mode & ~PERMISSION_BITS)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "socket_mode is %#o: only the permission bits 0777 may be set",
+                       config->socket_mode);
+    if (!(config->flags & CUFRAMES_PUBLISHER_NO_SOCKET) &&
+        (err = cf_runtime_dir_resolve(config->runtime_dir, dir)) != 0)
+        return err;
+    return check_ownership(config);
+}
+
+static int check_process(const cuframes_publisher_t *publisher)
+{
+    if (publisher->fork_count != cf_fork_count())
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "this publisher was made before fork(): the child "
+                                                 "needs a channel of its own");
+    return CUFRAMES_OK;
+}
+
+static int check_handle(const cuframes_publisher_t *publisher)
+{
+    if (!publisher)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "the publisher is NULL");
+    return check_process(publisher);
+}
+
+static int check_stream(const void *stream)
+{
+    if (stream)
+        return cf_fail(
+            CUFRAMES_ERR_INVALID_ARG,
+            "a stream is given for a channel in host memory: finish the stream's work on "
+            "the frame first, then publish with NULL");
+    return CUFRAMES_OK;
+}
+
+CUFRAMES_API int cuframes_publisher_create(const cuframes_publisher_config_t *config,
+                                           cuframes_publisher_t **publisher)
+{
+    int err;
+
+    if (!config || !publisher)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "config and publisher must not be NULL");
+    err = check_config(config);
+    return err ? err : cf_publisher_create(config, publisher);
+}
+
+CUFRAMES_API int cuframes_publisher_destroy(cuframes_publisher_t *publisher)
+{
+    if (publisher)
+        cf_publisher_destroy(publisher);
+    return CUFRAMES_OK;
+}
+
+CUFRAMES_API int cuframes_publisher_create_external(const cuframes_publisher_config_t *config,
+                                                    void **ptrs, int32_t count, size_t frame_size,
+                                                    cuframes_publisher_t **publisher)
+{
+    if (!config || !ptrs || !publisher || count < 1 || frame_size == 0)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "config, ptrs, count, frame_size and publisher are all needed");
+    return refuse_external();
+}
+
+CUFRAMES_API int cuframes_publisher_publish_external(cuframes_publisher_t *publisher, void *ptr,
+                                                     void *stream, int64_t pts_ns)
+{
+    int err = check_handle(publisher);
+
+    (void)stream;
+    (void)pts_ns;
+    if (err)
+        return err;
+    if (!ptr)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "ptr must not be NULL");
+    return refuse_external();
+}
+
+/* Takes the plain pair's slot out of the publisher. */
+static cuframes_buffer_t *take_plain(cuframes_publisher_t *publisher)
+{
+    cuframes_buffer_t *taken;
+
+    pthread_mutex_lock(&publisher->lock);
+    taken = publisher->plain;
+    publisher->plain = NULL;
+    pthread_mutex_unlock(&publisher->lock);
+    return taken;
+}
+
+/* The slot of an acquire that was not followed by a publish, if frames are still to have its
+ * shape. One of an earlier shape goes to *outdated, which the caller drops. */
+static cuframes_buffer_t *find_plain(cuframes_publisher_t *publisher, cuframes_buffer_t **outdated)
+{
+    const struct cf_generation *asked_for;
+    cuframes_buffer_t *found;
+
+    *outdated = NULL;
+    pthread_mutex_lock(&publisher->lock);
+    asked_for = publisher->prepared ? publisher->prepared : publisher->current;
+    found = publisher->plain;
+    if (found && found->generation != asked_for) {
+        *outdated = found;
+        found = publisher->plain = NULL;
+    }
+    pthread_mutex_unlock(&publisher->lock);
+    return found;
+}
+
+/* Makes `buffer` the plain pair's slot. Another thread may have come first: then it is that one's
+ * slot for both, and *spare is ours. */
+static cuframes_buffer_t *keep_plain(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
+                                     cuframes_buffer_t **spare)
+{
+    cuframes_buffer_t *kept;
+
+    pthread_mutex_lock(&publisher->lock);
+    *spare = publisher->plain ? buffer : NULL;
+    if (!publisher->plain)
+        publisher->plain = buffer;
+    kept = publisher->plain;
+    pthread_mutex_unlock(&publisher->lock);
+    return kept;
+}
+
+CUFRAMES_API int cuframes_publisher_acquire(cuframes_publisher_t *publisher, void **ptr)
+{
+    cuframes_buffer_t *buffer, *outdated, *spare;
+    int err = check_handle(publisher);
+
+    if (err)
+        return err;
+    if (!ptr)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "ptr must not be NULL");
+    buffer = find_plain(publisher, &outdated);
+    cf_buffer_unref(outdated);
+    if (!buffer) {
+        err = cf_publisher_acquire(publisher, &buffer);
+        if (err)
+            return err;
+        buffer = keep_plain(publisher, buffer, &spare);
+        cf_buffer_unref(spare);
+    }
+    *ptr = cuframes_buffer_data(buffer);
+    return CUFRAMES_OK;
+}
+
+CUFRAMES_API int cuframes_publisher_publish(cuframes_publisher_t *publisher, void *stream,
+                                            int64_t pts_ns)
+{
+    const cuframes_frame_meta_t meta = {.pts_ns = pts_ns};
+    cuframes_buffer_t *buffer;
+    int err;
+
+    if ((err = check_handle(publisher)) != 0 || (err = check_stream(stream)) != 0)
+        return err;
+    buffer = take_plain(publisher);
+    if (!buffer)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "there is nothing to publish: acquire a slot and fill it first");
+    err = cf_publisher_publish(publisher, buffer, &meta, NULL);
+    cf_buffer_unref(buffer);
+    return err;
+}
+
+CUFRAMES_API int cuframes_publisher_acquire_buffer(cuframes_publisher_t *publisher,
+                                                   cuframes_buffer_t **buffer)
+{
+    int err = check_handle(publisher);
+
+    if (err)
+        return err;
+    if (!buffer)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "buffer must not be NULL");
+    return cf_publisher_acquire(publisher, buffer);
+}
+
+CUFRAMES_API int cuframes_publisher_publish_buffer(cuframes_publisher_t *publisher,
+                                                   cuframes_buffer_t *buffer, void *stream,
+                                                   const cuframes_frame_meta_t *meta, uint64_t *seq)
+{
+    int err;
+
+    if ((err = check_handle(publisher)) != 0 || (err = check_stream(stream)) != 0)
+        return err;
+    if (!buffer)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "the buffer is NULL");
+    return cf_publisher_publish(publisher, buffer, meta, seq);
+}
+
+CUFRAMES_API cuframes_buffer_t *cuframes_buffer_ref(cuframes_buffer_t *buffer)
+{
+    if (buffer)
+        atomic_fetch_add_explicit(&buffer->refs, 1, memory_order_relaxed);
+    return buffer;
+}
+
+CUFRAMES_API void cuframes_buffer_unref(cuframes_buffer_t *buffer)
+{
+    /* A child's copy of a buffer is nobody's: the slot belongs to the parent's channel, and the
+     * lock may be as it was in another thread's hands. */
+    if (buffer && buffer->generation->publisher->fork_count == cf_fork_count())
+        cf_buffer_unref(buffer);
+}
+
+CUFRAMES_API void *cuframes_buffer_data(cuframes_buffer_t *buffer)
+{
+    return cf_generation_slot(buffer->generation, buffer->slot);
+}
+
+CUFRAMES_API const cuframes_layout_t *cuframes_buffer_layout(const cuframes_buffer_t *buffer)
+{
+    return &buffer->generation->info.layout;
+}
+
+CUFRAMES_API void *cuframes_buffer_plane(cuframes_buffer_t *buffer, int32_t plane, uint32_t *pitch)
+{
+    const cuframes_layout_t *layout = cuframes_buffer_layout(buffer);
+
+    if (plane < 0 || (uint32_t)plane >= layout->plane_count)
+        return NULL;
+    if (pitch)
+        *pitch = layout->planes[plane].pitch;
+    return (uint8_t *)cuframes_buffer_data(buffer) + layout->planes[plane].offset;
+}
+
+CUFRAMES_API uint32_t cuframes_buffer_generation(const cuframes_buffer_t *buffer)
+{
+    return buffer->generation->info.generation;
+}
+
+CUFRAMES_API int cuframes_publisher_reconfigure(cuframes_publisher_t *publisher,
+                                                const cuframes_publisher_config_t *config)
+{
+    int err = check_handle(publisher);
+
+    if (err)
+        return err;
+    if (!config)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "config must not be NULL");
+    return cf_publisher_reconfigure(publisher, config);
+}
+
+CUFRAMES_API int cuframes_publisher_add_client(cuframes_publisher_t *publisher, int fd)
+{
+    int CF_CLOSE socket = fd;
+    int err = check_handle(publisher);
+
+    return err ? err : cf_publisher_add_client(publisher, cf_steal_fd(&socket));
+}
+
+CUFRAMES_API int cuframes_publisher_info(cuframes_publisher_t *publisher,
+                                         cuframes_channel_info_t *info)
+{
+    int err = check_handle(publisher);
+
+    if (err)
+        return err;
+    if (!info)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "info must not be NULL");
+    pthread_mutex_lock(&publisher->lock);
+    *info = cf_publisher_read_info(publisher);
+    pthread_mutex_unlock(&publisher->lock);
+    info->pid = getpid();
+    return CUFRAMES_OK;
+}
+
+CUFRAMES_API int cuframes_publisher_stats(cuframes_publisher_t *publisher,
+                                          cuframes_publisher_stats_t *stats)
+{
+    int err = check_handle(publisher);
+
+    if (err)
+        return err;
+    if (!stats)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "stats must not be NULL");
+    pthread_mutex_lock(&publisher->lock);
+    cf_publisher_read_stats(publisher, stats);
+    pthread_mutex_unlock(&publisher->lock);
+    return CUFRAMES_OK;
+}
+
+CUFRAMES_API int cuframes_publisher_subscribers(cuframes_publisher_t *publisher,
+                                                cuframes_subscriber_info_t *list, int32_t capacity)
+{
+    int32_t count;
+    int err = check_handle(publisher);
+
+    if (err)
+        return err;
+    if (capacity < 0 || (!list && capacity > 0))
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "there is no room for %d subscribers in the list",
+                       capacity);
+    pthread_mutex_lock(&publisher->lock);
+    count = (int32_t)publisher->peers.count;
+    for (int32_t i = 0; i < count && i < capacity; i++)
+        list[i] = cf_client_info(publisher, publisher->clients[i]);
+    pthread_mutex_unlock(&publisher->lock);
+    return count;
+}
