@@ -148,13 +148,12 @@ static int judge_record(const struct record *record, struct cf_message *message)
     if (record->flooded)
         return cf_fail(CUFRAMES_ERR_PROTOCOL,
                        "the peer's message came with more than %d descriptors", CF_WIRE_MAX_FDS);
-    /* The kernel says the same for too many descriptors and for those it could not install. */
+    /* All that a message can have fits into the control data: those that are missing could not be
+     * installed here. */
     if (record->flags & MSG_CTRUNC)
-        return cf_fail(
-            CUFRAMES_ERR_PROTOCOL,
-            "not all descriptors of the peer's message arrived: it sent more than %d, or "
-            "this process has as many open as it may (ulimit -n)",
-            CF_WIRE_MAX_FDS);
+        return cf_fail(CUFRAMES_ERR_TOO_MANY,
+                       "not all descriptors of the peer's message could be taken: this process has "
+                       "as many open as it may (raise the limit: ulimit -n)");
     /* Also what a peer that sends an empty record gets: there is no such message. */
     if (record->size == 0)
         return hung_up("has closed the connection");

@@ -30,7 +30,8 @@ int cf_connection_send(int socket, const struct cf_message *message, const int *
  * Receives one message. `fds` has room for CF_WIRE_MAX_FDS; the caller owns the *fd_count
  * descriptors that came with a message that was received; on failure there are none. Waits until
  * `deadline_ns` (CLOCK_MONOTONIC; 0 = do not wait): TIMEOUT, or WOULD_BLOCK with 0. DISCONNECTED
- * when the peer has hung up, PROTOCOL for anything that is not a message.
+ * when the peer has hung up, PROTOCOL for anything that is not a message, TOO_MANY when this
+ * process could not open all descriptors that came.
  */
 int cf_connection_receive(int socket, struct cf_message *message, int *fds, size_t *fd_count,
                           int64_t deadline_ns);

@@ -446,6 +446,7 @@ static int decode_header(struct cursor *c, size_t size, uint16_t *type)
     const uint8_t *bytes = c->p;
     uint32_t magic = get_u32(c);
     uint16_t version = get_u16(c);
+    uint32_t length;
 
     if (size >= 4 && magic != CF_WIRE_MAGIC)
         return not_ours(bytes);
@@ -455,7 +456,8 @@ static int decode_header(struct cursor *c, size_t size, uint16_t *type)
                        "version %d: update the older side",
                        (unsigned)version, CF_WIRE_VERSION);
     *type = get_u16(c);
-    if (get_u32(c) != size || c->bad)
+    length = get_u32(c);
+    if (size < CF_WIRE_HEADER_SIZE || length != size)
         return cf_fail(CUFRAMES_ERR_PROTOCOL, "the peer's message of %zu bytes is cut short", size);
     get_zero(c);
     if (!type_name(*type))
