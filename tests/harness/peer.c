@@ -96,6 +96,11 @@ uint64_t test_hear(struct test_peer *peer)
     return word;
 }
 
+bool test_hear_or_end(struct test_peer *peer, uint64_t *word)
+{
+    return hear(peer, word, -1);
+}
+
 void test_hear_end(struct test_peer *peer)
 {
     uint64_t word;

@@ -38,6 +38,8 @@ void test_say(struct test_peer *peer, uint64_t word);
 uint64_t test_hear(struct test_peer *peer);
 /* Waits for exactly this word. */
 #define CHECK_HEAR(peer, word) CHECK_EQ(test_hear(peer), (uint64_t)(word))
+/* Waits without a limit; false when the other side has closed the channel. */
+bool test_hear_or_end(struct test_peer *peer, uint64_t *word);
 /* Waits until the other side closes the channel: how a peer idles until it is killed or joined. */
 void test_hear_end(struct test_peer *peer);
 
