@@ -76,7 +76,8 @@ void cf_clients_detach(cuframes_publisher_t *publisher, struct cf_client *client
 
     if (!client->attached)
         return;
-    cf_hold_page_revoke(cf_page_holds(client->page), error);
+    if (error)
+        cf_hold_page_revoke(cf_page_holds(client->page), error);
     for (uint32_t i = 0; i <= last; i++) {
         if (publisher->clients[i] == client) {
             publisher->peers.peers[i] = publisher->peers.peers[last];

@@ -116,7 +116,8 @@ void cf_page_unref(struct cf_page *page);
 struct cf_hold_page *cf_page_holds(const struct cf_page *page);
 /* Puts a client with a page into the table. */
 void cf_clients_attach(cuframes_publisher_t *publisher, struct cf_client *client);
-/* Takes it out, and tells its page why. Not attached is fine. */
+/* Takes it out, and tells its page why, if `error` is one: its holds protect nothing from then
+ * on. Not attached is fine. */
 void cf_clients_detach(cuframes_publisher_t *publisher, struct cf_client *client, int error);
 /* Detaches, and leaves it to the service thread to tell the peer and close. */
 void cf_clients_dismiss(cuframes_publisher_t *publisher, struct cf_client *client, int error);

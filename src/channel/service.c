@@ -57,7 +57,10 @@ static void free_client(cuframes_publisher_t *publisher, struct cf_client *clien
 static void close_client(cuframes_publisher_t *publisher, struct cf_client *client)
 {
     pthread_mutex_lock(&publisher->lock);
-    cf_clients_detach(publisher, client, CUFRAMES_ERR_DISCONNECTED);
+    /* A publisher that stops writes no slot any more: what is held stays protected, and what was
+     * announced can still be read. */
+    cf_clients_detach(publisher, client,
+                      publisher->stopping ? CUFRAMES_OK : CUFRAMES_ERR_DISCONNECTED);
     pthread_mutex_unlock(&publisher->lock);
     free_client(publisher, client);
 }

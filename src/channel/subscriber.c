@@ -241,12 +241,20 @@ static int broken(const cuframes_subscriber_t *s)
                    s->view->info.key);
 }
 
-/* Whether the publisher has withdrawn its protection; if so, with the reason that it sent. */
+/* Whether the publisher has withdrawn its protection; if so, with the reason that it sends, which
+ * comes a moment after the withdrawal. */
 static int check_revoked(cuframes_subscriber_t *s)
 {
+    const int64_t deadline = cf_now_ns() + LOOK_MS * CF_NS_PER_MS;
     int err = cf_reader_revoked(&s->view->reader);
+    int told;
 
-    if (err && cf_attach_listen(s, 0) != err)
+    if (!err)
+        return CUFRAMES_OK;
+    do
+        told = cf_attach_listen(s, deadline);
+    while (told == CUFRAMES_OK);
+    if (told != err)
         cf_fail(err, "the publisher of %s has ended this subscription", s->view->info.key);
     return err;
 }
@@ -417,13 +425,18 @@ static int64_t slice(int64_t deadline)
     return deadline < look ? deadline : look;
 }
 
+static int gone(const cuframes_subscriber_t *s)
+{
+    return cf_fail(CUFRAMES_ERR_DISCONNECTED, "the publisher of %s is gone", s->key);
+}
+
 /* Away, or waiting for an answer: one step towards being attached. OK = go on. */
 static int come_back(cuframes_subscriber_t *s, int64_t deadline)
 {
     int err;
 
     if (!(s->flags & CUFRAMES_SUBSCRIBER_RECONNECT))
-        return cf_fail(CUFRAMES_ERR_DISCONNECTED, "the publisher of %s is gone", s->key);
+        return gone(s);
     err = cf_attach(s, slice(deadline));
     if (err == CUFRAMES_ERR_TIMEOUT)
         return CUFRAMES_OK;
@@ -500,16 +513,28 @@ static int next_before(cuframes_subscriber_t *s, cuframes_frame_t **frame, int64
     }
 }
 
+/* As many frames are held as were granted; or, if those are not protected any more, why. */
+static int too_many(cuframes_subscriber_t *s, uint32_t granted)
+{
+    int err = s->state == CF_SUBSCRIBER_ATTACHED ? check_revoked(s) : CUFRAMES_OK;
+
+    if (err && (err = lose(s, err)) != 0)
+        return err;
+    if (s->state == CF_SUBSCRIBER_AWAY && !(s->flags & CUFRAMES_SUBSCRIBER_RECONNECT))
+        return gone(s);
+    return cf_fail(CUFRAMES_ERR_TOO_MANY,
+                   "%u frames are held, as many as were granted: release one, or ask for more "
+                   "(max_holds)",
+                   granted);
+}
+
 int cf_subscriber_next(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32_t timeout_ms)
 {
     uint32_t granted = atomic_load_explicit(&s->granted, memory_order_relaxed);
     int err;
 
     if (atomic_load_explicit(&s->held, memory_order_relaxed) >= granted)
-        return cf_fail(CUFRAMES_ERR_TOO_MANY,
-                       "%u frames are held, as many as were granted: release one, or ask for more "
-                       "(max_holds)",
-                       granted);
+        return too_many(s, granted);
     err = next_before(s, frame, cf_deadline(timeout_ms));
     if (err == CUFRAMES_ERR_TIMEOUT || (err == CUFRAMES_ERR_WOULD_BLOCK && timeout_ms == 0))
         return timed_out(s, timeout_ms);

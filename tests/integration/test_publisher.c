@@ -89,7 +89,7 @@ TEST(unknown_values_are_refused)
     REFUSE(max_subscribers, 257, CUFRAMES_ERR_INVALID_ARG, "subscribers");
     REFUSE(max_holds, 4, CUFRAMES_ERR_INVALID_ARG, "max_holds");
     REFUSE(max_holds, -1, CUFRAMES_ERR_INVALID_ARG, "max_holds");
-    REFUSE(socket_mode, 01777, CUFRAMES_ERR_INVALID_ARG, "permissions");
+    REFUSE(socket_mode, 01777, CUFRAMES_ERR_INVALID_ARG, "socket_mode");
     REFUSE(socket_group, "no-such-group-here", CUFRAMES_ERR_INVALID_ARG, "group");
     REFUSE(fps_num, -25, CUFRAMES_ERR_INVALID_ARG, "frame rate");
     REFUSE(fps_den, 1, CUFRAMES_ERR_INVALID_ARG, "frame rate");
@@ -107,7 +107,7 @@ TEST(gpu_memory_that_is_not_there_is_refused)
     refuse(&config, CUFRAMES_ERR_CUDA, "host");
     config.memory = CUFRAMES_MEMORY_HOST;
     config.ownership = CUFRAMES_OWNERSHIP_EXTERNAL;
-    refuse(&config, CUFRAMES_ERR_INVALID_ARG, "external");
+    refuse(&config, CUFRAMES_ERR_CUDA, "device buffers");
 }
 
 TEST(layouts_that_do_not_fit_are_refused)
