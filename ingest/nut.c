@@ -9,6 +9,7 @@
 #include "nut.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,11 +23,13 @@
 
 #define IO_BUFFER_SIZE 65536
 #define NANOSECONDS    1000000000
+#define STALL_LOOK_MS  100 /* between two questions whether to stop */
 
 struct nut_writer {
     AVFormatContext *format;
     AVPacket *packet;
-    int fd;     /* borrowed */
+    int fd; /* borrowed */
+    bool (*stop)(void);
     int broken; /* errno of the first write that failed */
     cuframes_format_t picture_format;
     enum AVPixelFormat pix_fmt;
@@ -36,6 +39,15 @@ struct nut_writer {
     int64_t last_published; /* CLOCK_MONOTONIC of the newest frame */
     int64_t offset;         /* from pts to the stream's time line */
 };
+
+/* Waits until a non-blocking descriptor takes more. False: the program is to end. */
+static bool wait_writable(const struct nut_writer *writer)
+{
+    struct pollfd wait = {.fd = writer->fd, .events = POLLOUT};
+
+    poll(&wait, 1, STALL_LOOK_MS);
+    return !writer->stop || !writer->stop();
+}
 
 #if LIBAVFORMAT_VERSION_MAJOR >= 61
 static int write_all(void *opaque, const uint8_t *data, int size)
@@ -51,8 +63,11 @@ static int write_all(void *opaque, uint8_t *data, int size)
     while (done < size) {
         ssize_t n = write(writer->fd, data + done, (size_t)(size - done));
 
-        if (n < 0 && errno == EINTR)
-            continue;
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+            if (wait_writable(writer))
+                continue;
+            errno = EINTR;
+        }
         if (n < 0) {
             writer->broken = errno;
             return AVERROR(errno);
@@ -68,6 +83,8 @@ static int write_failed(const struct nut_writer *writer, int averror)
 
     if (writer->broken == EPIPE)
         return nut_fail(CUFRAMES_ERR_DISCONNECTED, "the reader of the stream is gone");
+    if (writer->broken == EINTR)
+        return nut_fail(CUFRAMES_ERR_WOULD_BLOCK, "stopped while the reader of the stream stalls");
     if (writer->broken)
         return nut_fail(CUFRAMES_ERR_IO, "cannot write the stream: %s", strerror(writer->broken));
     av_strerror(averror, text, sizeof(text));
@@ -221,6 +238,11 @@ static int pack(struct nut_writer *writer, const cuframes_frame_t *frame)
     av_image_copy_to_buffer(writer->packet->data, size, data, pitches, writer->pix_fmt,
                             writer->width, writer->height, 1);
     return CUFRAMES_OK;
+}
+
+void nut_writer_set_stop(struct nut_writer *writer, bool (*stop)(void))
+{
+    writer->stop = stop;
 }
 
 int nut_writer_frame(struct nut_writer *writer, const cuframes_frame_t *frame)

@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <cuframes/cuframes.h>
 
 struct nut_writer;
@@ -22,6 +24,12 @@ int nut_writer_open(int fd, const cuframes_frame_t *first, struct nut_writer **o
 /* As nut_writer_open(), with the channel's rate and pixel shape, which a frame does not carry. */
 int nut_writer_open_channel(int fd, const cuframes_frame_t *first,
                             const cuframes_channel_info_t *info, struct nut_writer **out);
+
+/*
+ * Lets a stream end while its reader stalls: with a non-blocking `fd`, `stop` is asked several times
+ * a second then, and true ends the stream with CUFRAMES_ERR_WOULD_BLOCK.
+ */
+void nut_writer_set_stop(struct nut_writer *writer, bool (*stop)(void));
 
 /*
  * Writes one frame. CUFRAMES_ERR_FORMAT when its size or format is not the stream's: close and
