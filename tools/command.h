@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The subcommands. Each takes its own word as argv[0] and returns the exit code: 0 done, 1 failed,
+ * 2 wrong usage.
+ */
+#pragma once
+
+int command_cat(int argc, char **argv);
+int command_doctor(int argc, char **argv);
+int command_info(int argc, char **argv);
+int command_ls(int argc, char **argv);
+int command_snapshot(int argc, char **argv);
+int command_sub(int argc, char **argv);
+int command_sub_count(int argc, char **argv);
+int command_test_source(int argc, char **argv);
+int command_top(int argc, char **argv);
+int command_view(int argc, char **argv);

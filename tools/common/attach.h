@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Attaching to a channel and waiting for frames in a way that a signal can end.
+ */
+#pragma once
+
+#include <cuframes/cuframes.h>
+
+#define ATTACH_DEFAULT_WAIT_S 5.0
+#define ATTACH_WAIT_HELP      "wait so long for the channel to come (default 5)"
+
+/*
+ * Waits up to `wait_s` seconds for the publisher. Returns CUFRAMES_OK, the library's error, or
+ * CUFRAMES_ERR_WOULD_BLOCK when a signal came. `config->connect_timeout_ms` is not used.
+ */
+int attach(const cuframes_subscriber_config_t *config, double wait_s,
+           cuframes_subscriber_t **subscriber);
+
+/*
+ * The next frame, waiting until `deadline_ns` (cuframes_now_ns(); INT64_MAX = for ever):
+ * CUFRAMES_ERR_TIMEOUT after it, CUFRAMES_ERR_WOULD_BLOCK when a signal came.
+ */
+int attach_next(cuframes_subscriber_t *subscriber, int64_t deadline_ns, cuframes_frame_t **frame);

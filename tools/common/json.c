@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Out of memory shows as missing members and in the end as a null value, which json_print()
+ * reports: nothing here can be meaningfully undone.
+ */
+#include "common/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/report.h"
+
+const char *word_of_policy(cuframes_policy_t policy)
+{
+    return policy == CUFRAMES_POLICY_DROP_OLDEST   ? "drop"
+           : policy == CUFRAMES_POLICY_STRICT_WAIT ? "wait"
+                                                   : "?";
+}
+
+const char *word_of_mode(cuframes_subscriber_mode_t mode)
+{
+    return mode == CUFRAMES_MODE_NEWEST_ONLY    ? "newest"
+           : mode == CUFRAMES_MODE_STRICT_ORDER ? "order"
+                                                : "?";
+}
+
+const char *word_of_memory(cuframes_memory_t memory)
+{
+    return memory == CUFRAMES_MEMORY_HOST ? "host" : memory == CUFRAMES_MEMORY_CUDA ? "cuda" : "?";
+}
+
+void make_printable(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at; at++)
+        if (*at < 0x20 || *at >= 0x7f)
+            *at = '?';
+}
+
+json_t *json_text(const char *text)
+{
+    json_t *value = json_string(text);
+    char safe[256];
+
+    if (value)
+        return value;
+    snprintf(safe, sizeof(safe), "%s", text);
+    make_printable(safe);
+    return json_string(safe);
+}
+
+json_t *json_unsigned(uint64_t value)
+{
+    return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+}
+
+json_t *json_time(int64_t value)
+{
+    return value == CUFRAMES_NO_TIME ? json_null() : json_integer(value);
+}
+
+static json_t *json_of_subscriber(const cuframes_subscriber_info_t *subscriber)
+{
+    return json_pack("{so, ss, sI, so, so, so, sI, sI}", "name", json_text(subscriber->name),
+                     "mode", word_of_mode(subscriber->mode), "held", (json_int_t)subscriber->held,
+                     "received", json_unsigned(subscriber->received), "missed",
+                     json_unsigned(subscriber->missed), "lag", json_unsigned(subscriber->lag),
+                     "pid", (json_int_t)subscriber->pid, "uid", (json_int_t)subscriber->uid);
+}
+
+static json_t *json_of_subscribers(const cuframes_channel_report_t *report)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < report->subscriber_count; i++)
+        json_array_append_new(list, json_of_subscriber(&report->subscribers[i]));
+    return list;
+}
+
+static json_t *json_of_layout(const cuframes_layout_t *layout)
+{
+    json_t *planes = json_array();
+
+    for (uint32_t i = 0; i < layout->plane_count && i < CUFRAMES_MAX_PLANES; i++)
+        json_array_append_new(planes, json_pack("{so, sI, sI}", "offset",
+                                                json_unsigned(layout->planes[i].offset), "pitch",
+                                                (json_int_t)layout->planes[i].pitch, "rows",
+                                                (json_int_t)layout->planes[i].rows));
+    return json_pack("{si, si, so, so}", "coded_width", (int)layout->coded_width, "coded_height",
+                     (int)layout->coded_height, "size", json_unsigned(layout->size), "planes",
+                     planes);
+}
+
+static json_t *json_of_color(const cuframes_color_t *color)
+{
+    return json_pack("{si, si, si, ss}", "matrix", color->matrix, "primaries", color->primaries,
+                     "transfer", color->transfer, "range",
+                     color->range == CUFRAMES_RANGE_LIMITED ? "limited"
+                     : color->range == CUFRAMES_RANGE_FULL  ? "full"
+                                                            : "unspecified");
+}
+
+static json_t *json_of_fraction(int32_t num, int32_t den)
+{
+    return num > 0 && den > 0 ? json_pack("[ii]", (int)num, (int)den) : json_null();
+}
+
+/* What the channel is. */
+static json_t *json_of_info(const cuframes_channel_info_t *info)
+{
+    const char *format = cuframes_format_name(info->format);
+
+    return json_pack(
+        "{so, ss, si, si, ss, si, sI, ss, si, si, sI, so, so, so, so}", "key", json_text(info->key),
+        "format", format ? format : "?", "width", (int)info->width, "height", (int)info->height,
+        "memory", word_of_memory(info->memory), "slots", (int)info->slots, "generation",
+        (json_int_t)info->generation, "policy", word_of_policy(info->policy), "ack_timeout_ms",
+        (int)info->ack_timeout_ms, "max_holds", (int)info->max_holds, "pid", (json_int_t)info->pid,
+        "fps_nominal", json_of_fraction(info->fps_num, info->fps_den), "sar",
+        json_of_fraction(info->sar_num, info->sar_den), "color", json_of_color(&info->color),
+        "layout", json_of_layout(&info->layout));
+}
+
+/* What it counts. */
+static json_t *json_of_stats(const cuframes_publisher_stats_t *stats)
+{
+    bool any = stats->newest_ns != CUFRAMES_NO_TIME;
+    json_t *age =
+        any ? json_real((double)(cuframes_now_ns() - stats->newest_ns) / 1e6) : json_null();
+
+    return json_pack(
+        "{so, sf, so, so, so, so, so, so, sf, so, sI}", "seq",
+        any ? json_unsigned(stats->newest_seq) : json_null(), "fps", stats->fps, "newest_age_ms",
+        age, "published", json_unsigned(stats->published), "dropped", json_unsigned(stats->dropped),
+        "copied", json_unsigned(stats->copied), "evicted", json_unsigned(stats->evicted), "refused",
+        json_unsigned(stats->refused), "waited_ms", (double)stats->waited_ns / 1e6, "generations",
+        json_unsigned(stats->generations), "slots_held", (json_int_t)stats->slots_held);
+}
+
+json_t *json_of_report(const cuframes_channel_report_t *report)
+{
+    json_t *channel = json_of_info(&report->info);
+    json_t *stats = json_of_stats(&report->stats);
+
+    json_object_update(channel, stats);
+    json_decref(stats);
+    json_object_set_new(channel, "subscribers", json_of_subscribers(report));
+    return channel;
+}
+
+void json_print(json_t *value, bool compact)
+{
+    size_t flags = compact ? JSON_COMPACT : JSON_INDENT(2);
+
+    if (!value)
+        report("out of memory");
+    else if (json_dumpf(value, stdout, flags | JSON_REAL_PRECISION(12) | JSON_ENCODE_ANY) == 0)
+        putchar('\n');
+    json_decref(value);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Command lines. A subcommand describes its options in one table, from which both the parser and
+ * --help are made. --help, --verbose and --runtime-dir belong to every subcommand and are dealt
+ * with here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <cuframes/cuframes.h>
+
+#include "common/report.h"
+
+struct option_row {
+    int id;               /* what options_next() returns for it; 1 to 31 */
+    const char *name;     /* without the dashes; NULL ends the table */
+    const char *argument; /* what --help calls it; NULL = takes none */
+    const char *help;     /* newlines continue on an indented line */
+};
+
+struct usage {
+    const char *synopsis; /* after the command's name: "KEY [options]" */
+    const char *about;
+    const struct option_row *rows;
+};
+
+struct options {
+    const struct usage *usage;
+    int argc;
+    char **argv;
+    const char *name;        /* the option that options_next() returned, without the dashes */
+    const char *value;       /* its argument */
+    const char *runtime_dir; /* NULL = the library's default */
+    int exit_code;           /* set when options_next() returns OPTIONS_EXIT */
+};
+
+enum { OPTIONS_END = 0, OPTIONS_EXIT = -1 };
+
+/* argv[0] is the command's own word. */
+void options_init(struct options *options, const struct usage *usage, int argc, char **argv);
+/*
+ * The id of the next option, OPTIONS_END after the last, or OPTIONS_EXIT when the tool is to end
+ * with options->exit_code (help was printed, or an error).
+ */
+int options_next(struct options *options);
+
+/*
+ * Arguments of the option that options_next() returned last. False: what is wrong was reported,
+ * the caller ends with TOOL_USAGE. Outputs are written on success only.
+ */
+bool options_integer(const struct options *options, int64_t min, int64_t max, int64_t *value);
+bool options_int(const struct options *options, int min, int max, int *value);
+bool options_number(const struct options *options, double min, double max, double *value);
+/* WIDTHxHEIGHT. */
+bool options_size(const struct options *options, int32_t *width, int32_t *height);
+bool options_format(const struct options *options, cuframes_format_t *format);
+/* "30", "29.97" or "30000/1001"; 0 gives 0/0. */
+bool options_rate(const struct options *options, int32_t *num, int32_t *den);
+bool options_policy(const struct options *options, cuframes_policy_t *policy);
+bool options_mode(const struct options *options, cuframes_subscriber_mode_t *mode);
+
+/*
+ * The words that are no options, of which there must be `count`; `what` names them for the
+ * message. NULL after a report.
+ */
+char **options_words(const struct options *options, int count, const char *what);
+/* Whether `key` can be a key; reports it if not. */
+bool options_check_key(const char *key);

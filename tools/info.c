@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cuframes info: everything that a channel says about itself and its subscribers.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "channels.h"
+#include "command.h"
+#include "common/json.h"
+#include "common/options.h"
+#include "common/table.h"
+
+#define QUERY_TIMEOUT_MS 2000
+
+struct settings {
+    const char *key;
+    const char *runtime_dir;
+    bool json;
+};
+
+enum { ID_JSON = 1 };
+
+static const struct option_row rows[] = {
+    {ID_JSON, "json", NULL, "print a JSON object"},
+    {0},
+};
+
+static const struct usage usage = {
+    .synopsis = "KEY [options]",
+    .about = "Describes channel KEY and its readers.",
+    .rows = rows,
+};
+
+static int parse(int argc, char **argv, struct settings *s)
+{
+    struct options o;
+    char **words;
+    int id;
+
+    options_init(&o, &usage, argc, argv);
+    while ((id = options_next(&o)) != OPTIONS_END) {
+        if (id == OPTIONS_EXIT)
+            return o.exit_code;
+        s->json = true;
+    }
+    words = options_words(&o, 1, "KEY");
+    if (!words || !options_check_key(words[0]))
+        return TOOL_USAGE;
+    s->key = words[0];
+    s->runtime_dir = o.runtime_dir;
+    return TOOL_CONTINUE;
+}
+
+static void print_channel(const cuframes_channel_info_t *info)
+{
+    const char *format = cuframes_format_name(info->format);
+
+    printf("key         %s\n", info->key);
+    printf("picture     %" PRId32 "x%" PRId32 " %s, coded %" PRId32 "x%" PRId32 "\n", info->width,
+           info->height, format ? format : "?", info->layout.coded_width,
+           info->layout.coded_height);
+    printf("memory      %s, %" PRId32 " slots of %" PRIu64 " bytes, generation %" PRIu32 "\n",
+           word_of_memory(info->memory), info->slots, info->layout.size, info->generation);
+    printf("policy      %s", word_of_policy(info->policy));
+    if (info->policy == CUFRAMES_POLICY_STRICT_WAIT && info->ack_timeout_ms >= 0)
+        printf(", evicts after %" PRId32 " ms", info->ack_timeout_ms);
+    printf(", at most %" PRId32 " frames held by one reader\n", info->max_holds);
+    printf("colour      matrix %u, primaries %u, transfer %u, range %s\n", info->color.matrix,
+           info->color.primaries, info->color.transfer,
+           info->color.range == CUFRAMES_RANGE_LIMITED ? "limited"
+           : info->color.range == CUFRAMES_RANGE_FULL  ? "full"
+                                                       : "not said");
+    if (info->pid)
+        printf("publisher   process %" PRId64 "\n", info->pid);
+    else
+        printf("publisher   in another PID namespace\n");
+}
+
+static void print_stats(const cuframes_channel_info_t *info,
+                        const cuframes_publisher_stats_t *stats)
+{
+    char age[24];
+
+    if (stats->newest_ns == CUFRAMES_NO_TIME)
+        printf("newest      none yet\n");
+    else
+        printf("newest      frame %" PRIu64 ", %s old\n", stats->newest_seq,
+               age_text(channel_age_s(stats), age));
+    printf("rate        %.2f a second", stats->fps);
+    if (info->fps_num > 0 && info->fps_den > 0)
+        printf(" (nominal %.2f)", (double)info->fps_num / info->fps_den);
+    printf("\nframes      %" PRIu64 " published, %" PRIu64 " dropped, %" PRIu64 " copied\n",
+           stats->published, stats->dropped, stats->copied);
+    printf("readers     %" PRIu32 " attached, %" PRIu32 " slots held, %" PRIu64 " evicted, %" PRIu64
+           " refused\n",
+           stats->subscribers, stats->slots_held, stats->evicted, stats->refused);
+}
+
+static void print_readers(const cuframes_channel_report_t *report)
+{
+    static const char *const headings[] = {"NAME",   "MODE", "HELD", "RECEIVED",
+                                           "MISSED", "LAG",  "PID"};
+    struct table table;
+
+    if (!report->subscriber_count)
+        return;
+    table_init(&table, "llrrrrr", headings);
+    for (uint32_t i = 0; i < report->subscriber_count; i++) {
+        const cuframes_subscriber_info_t *subscriber = &report->subscribers[i];
+
+        table_add(&table, "%s", subscriber->name);
+        table_add(&table, "%s", word_of_mode(subscriber->mode));
+        table_add(&table, "%" PRIu32, subscriber->held);
+        table_add(&table, "%" PRIu64, subscriber->received);
+        table_add(&table, "%" PRIu64, subscriber->missed);
+        table_add(&table, "%" PRIu64, subscriber->lag);
+        if (subscriber->pid)
+            table_add(&table, "%" PRId64, subscriber->pid);
+        else
+            table_add(&table, "-");
+    }
+    putchar('\n');
+    table_print(&table, stdout);
+    table_fini(&table);
+}
+
+int command_info(int argc, char **argv)
+{
+    cuframes_channel_report_t *report;
+    struct settings s = {0};
+    int error;
+    int rc = parse(argc, argv, &s);
+
+    if (rc != TOOL_CONTINUE)
+        return rc;
+    error = cuframes_query(s.runtime_dir, s.key, QUERY_TIMEOUT_MS, &report);
+    if (error)
+        return report_library(error);
+    if (s.json) {
+        json_print(json_of_report(report), false);
+    } else {
+        print_channel(&report->info);
+        print_stats(&report->info, &report->stats);
+        print_readers(report);
+    }
+    cuframes_channel_report_free(report);
+    return TOOL_DONE;
+}

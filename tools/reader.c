@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One thread: take a frame, look at the clock, verify, hold, verify again, release. Memory does
+ * not grow with the number of frames.
+ */
+#include "reader.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/attach.h"
+#include "common/pattern.h"
+#include "common/report.h"
+#include "common/stop.h"
+#include "common/terminal.h"
+
+struct reader {
+    const struct reader_settings *settings;
+    struct reader_result *result;
+    cuframes_subscriber_t *subscriber;
+    uint64_t received;
+    bool seed_known;
+    uint64_t seed;       /* of the publisher's run that the frames come from */
+    uint64_t seed_since; /* reconnects when it was learned */
+};
+
+double reader_rate(const struct reader_result *result)
+{
+    int64_t span = result->last_ns - result->first_ns;
+
+    return result->stats.received > 1 && span > 0
+               ? (double)(result->stats.received - 1) * 1e9 / (double)span
+               : 0;
+}
+
+/* Keeps the sentence for the summary, and says it. */
+static int fail(struct reader *reader, const char *sentence)
+{
+    snprintf(reader->result->error, sizeof(reader->result->error), "%s", sentence);
+    return report_failed("%s", sentence);
+}
+
+static int fail_library(struct reader *reader, int error)
+{
+    const char *sentence = cuframes_last_error();
+
+    reader->result->disconnected = error == CUFRAMES_ERR_DISCONNECTED;
+    return fail(reader, *sentence ? sentence : cuframes_strerror(error));
+}
+
+/* A new run of the publisher has a new seed; the same run never changes it. */
+static bool seed_belongs(struct reader *reader, uint64_t seed)
+{
+    cuframes_subscriber_stats_t stats = {0};
+
+    if (reader->seed_known && seed == reader->seed)
+        return true;
+    cuframes_subscriber_stats(reader->subscriber, &stats);
+    if (reader->seed_known && stats.reconnects == reader->seed_since)
+        return false;
+    reader->seed_known = true;
+    reader->seed = seed;
+    reader->seed_since = stats.reconnects;
+    return true;
+}
+
+static void report_torn(struct reader *reader, const cuframes_frame_t *frame, const char *what,
+                        size_t offset)
+{
+    if (cuframes_frame_check(frame) != CUFRAMES_OK)
+        return; /* evicted while it held the frame: the next call says so */
+    if (reader->result->torn++ == 0)
+        report("frame %" PRIu64 " is torn: %s %zu", cuframes_frame_seq(frame), what, offset);
+}
+
+/* Compares one frame with what its sequence number says; false when the channel is not a test's. */
+static bool verify(struct reader *reader, const cuframes_frame_t *frame, bool again)
+{
+    uint64_t seq = cuframes_frame_seq(frame);
+    struct pattern_stamp stamp;
+    size_t size;
+    size_t offset;
+    const void *data = cuframes_frame_user_data(frame, &size);
+
+    if (!pattern_stamp_read(data, size, &stamp))
+        return false;
+    if (!again)
+        reader->result->verified++;
+    if (stamp.seq != seq || !seed_belongs(reader, stamp.seed)) {
+        report_torn(reader, frame, "its stamp is that of frame", (size_t)stamp.seq);
+        return true;
+    }
+    offset = pattern_verify(cuframes_frame_data(frame), cuframes_frame_data_size(frame), stamp.seed,
+                            seq);
+    if (offset != PATTERN_INTACT)
+        report_torn(reader, frame, "first foreign byte at offset", offset);
+    return true;
+}
+
+static int look_at(struct reader *reader, const cuframes_frame_t *frame)
+{
+    const struct reader_settings *s = reader->settings;
+    uint64_t torn = reader->result->torn;
+
+    if (s->verify && !verify(reader, frame, false))
+        return fail(reader, "--verify: this channel is not a test source (no test stamp on its "
+                            "frames); publish one with 'cuframes test-source'");
+    if (!s->hold_ms)
+        return TOOL_CONTINUE;
+    stop_sleep_until(cuframes_now_ns() + s->hold_ms * INT64_C(1000000));
+    if (s->verify && reader->result->torn == torn)
+        verify(reader, frame, true);
+    return TOOL_CONTINUE;
+}
+
+static void count(struct reader *reader, const cuframes_frame_t *frame, int64_t awake_ns)
+{
+    struct reader_result *result = reader->result;
+    int64_t latency = awake_ns - cuframes_frame_published_ns(frame);
+
+    histogram_add(&result->latency, latency > 0 ? (uint64_t)latency : 0);
+    if (reader->received++ == 0)
+        result->first_ns = awake_ns;
+    result->last_ns = awake_ns;
+    if (cuframes_frame_missed(frame) > 0)
+        result->gaps++;
+}
+
+/* Reads until there is an exit code. */
+static int read_frames(struct reader *reader, int64_t deadline_ns)
+{
+    const struct reader_settings *s = reader->settings;
+    int rc = TOOL_CONTINUE;
+
+    while (rc == TOOL_CONTINUE && (!s->frames || reader->received < (uint64_t)s->frames)) {
+        cuframes_frame_t *frame;
+        int error = attach_next(reader->subscriber, deadline_ns, &frame);
+        int64_t awake_ns = cuframes_now_ns();
+
+        if (error == CUFRAMES_ERR_TIMEOUT || error == CUFRAMES_ERR_WOULD_BLOCK)
+            break;
+        if (error)
+            return fail_library(reader, error);
+        count(reader, frame, awake_ns);
+        rc = look_at(reader, frame);
+        cuframes_frame_release(frame);
+        /* Frames that wait already would keep next() from ever looking at the time. */
+        if (awake_ns >= deadline_ns || stop_requested())
+            break;
+        terminal_progress("%" PRIu64 " frames, %" PRIu64 " torn", reader->received,
+                          reader->result->torn);
+    }
+    return rc == TOOL_CONTINUE ? TOOL_DONE : rc;
+}
+
+/*
+ * The channel's end is an early end only for a reader that was to read more than it got.
+ */
+static int judge(struct reader *reader, int rc)
+{
+    const struct reader_settings *s = reader->settings;
+
+    if (reader->result->torn)
+        return TOOL_FAILED;
+    if (reader->result->disconnected && !s->frames && s->seconds <= 0 && reader->received)
+        return TOOL_DONE;
+    return rc;
+}
+
+int reader_run(const struct reader_settings *settings, struct reader_result *result, bool *attached)
+{
+    struct reader reader = {.settings = settings, .result = result};
+    int64_t deadline_ns = INT64_MAX;
+    int64_t start_ns;
+    int rc;
+    int error = attach(&settings->config, settings->wait_s, &reader.subscriber);
+
+    *attached = error == CUFRAMES_OK;
+    if (error == CUFRAMES_ERR_WOULD_BLOCK)
+        return TOOL_DONE;
+    if (error)
+        return report_library(error);
+    start_ns = cuframes_now_ns();
+    if (settings->seconds > 0)
+        deadline_ns = start_ns + (int64_t)(settings->seconds * 1e9);
+    rc = read_frames(&reader, deadline_ns);
+    terminal_progress_clear();
+    result->seconds = (double)(cuframes_now_ns() - start_ns) / 1e9;
+    cuframes_subscriber_stats(reader.subscriber, &result->stats);
+    cuframes_subscriber_destroy(reader.subscriber);
+    return judge(&reader, rc);
+}
