@@ -89,6 +89,12 @@ void cf_clients_detach(cuframes_publisher_t *publisher, struct cf_client *client
     client->attached = false;
     cf_page_unref(client->page);
     client->page = NULL;
+    pthread_cond_broadcast(&publisher->followed);
+}
+
+bool cf_client_behind(const struct cf_client *client)
+{
+    return client->attached && client->mode == CUFRAMES_MODE_STRICT_ORDER && client->page->fd >= 0;
 }
 
 void cf_clients_dismiss(cuframes_publisher_t *publisher, struct cf_client *client, int error)

@@ -18,6 +18,7 @@ static void publisher_free(cuframes_publisher_t *publisher)
 {
     cf_generation_unref(publisher->current);
     cf_generation_unref(publisher->prepared);
+    pthread_cond_destroy(&publisher->followed);
     pthread_mutex_destroy(&publisher->lock);
     free(publisher->added_fds);
     free(publisher);
@@ -63,6 +64,18 @@ static int make_generation(cuframes_publisher_t *publisher, cuframes_channel_inf
     return cf_generation_create(info, publisher, generation);
 }
 
+static void init_lock(cuframes_publisher_t *publisher)
+{
+    pthread_condattr_t attributes;
+
+    pthread_mutex_init(&publisher->lock, NULL);
+    pthread_condattr_init(&attributes);
+    /* The clock of every deadline. */
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&publisher->followed, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publisher_t **publisher)
 {
     cuframes_channel_info_t info;
@@ -79,7 +92,7 @@ int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publ
     new->max_subscribers = config->max_subscribers ? (uint32_t)config->max_subscribers
                                                    : CUFRAMES_MAX_SUBSCRIBERS;
     new->stats.newest_ns = CUFRAMES_NO_TIME;
-    pthread_mutex_init(&new->lock, NULL);
+    init_lock(new);
     strncpy(new->key, config->key, sizeof(new->key) - 1);
 
     if ((err = make_generation(new, &info, &new->current)) != 0)
@@ -135,21 +148,22 @@ static uint64_t mark_blockers(cuframes_publisher_t *publisher, const struct cf_r
     return mark;
 }
 
+static void evict(cuframes_publisher_t *publisher, struct cf_client *client)
+{
+    cf_log(CUFRAMES_LOG_WARNING, "%s: evicting %s: it kept the publisher waiting for %d ms",
+           publisher->key, client->name, publisher->current->info.ack_timeout_ms);
+    publisher->stats.evicted++;
+    cf_clients_dismiss(publisher, client, CUFRAMES_ERR_EVICTED);
+}
+
 /* Evicts the subscribers that were marked and are still in the way. */
 static void evict_blockers(cuframes_publisher_t *publisher, const struct cf_ring_writer *writer,
                            uint32_t slot, uint64_t mark)
 {
-    for (uint32_t i = publisher->peers.count; i-- > 0;) {
-        struct cf_client *client = publisher->clients[i];
-
-        if (client->block_mark != mark ||
-            !cf_writer_blocks(writer, &publisher->peers, i, slot, true))
-            continue;
-        cf_log(CUFRAMES_LOG_WARNING, "%s: evicting %s: it kept the publisher waiting for %d ms",
-               publisher->key, client->name, publisher->current->info.ack_timeout_ms);
-        publisher->stats.evicted++;
-        cf_clients_dismiss(publisher, client, CUFRAMES_ERR_EVICTED);
-    }
+    for (uint32_t i = publisher->peers.count; i-- > 0;)
+        if (publisher->clients[i]->block_mark == mark &&
+            cf_writer_blocks(writer, &publisher->peers, i, slot, true))
+            evict(publisher, publisher->clients[i]);
 }
 
 /* Sleeps until the peer in the way lets something go or the deadline; not under the lock. */
@@ -289,6 +303,41 @@ void cf_buffer_unref(cuframes_buffer_t *buffer)
     cf_publisher_unref(publisher);
 }
 
+static bool anybody_behind(const cuframes_publisher_t *publisher)
+{
+    for (uint32_t i = 0; i < publisher->peers.count; i++)
+        if (cf_client_behind(publisher->clients[i]))
+            return true;
+    return false;
+}
+
+static void evict_those_behind(cuframes_publisher_t *publisher)
+{
+    for (uint32_t i = publisher->peers.count; i-- > 0;)
+        if (cf_client_behind(publisher->clients[i]))
+            evict(publisher, publisher->clients[i]);
+}
+
+/*
+ * The wait policy before a change: a subscriber that reads in order and has not been sent the
+ * current generation would never see its frames. Once it was sent, it reads them when it likes.
+ */
+static void wait_for_followers(cuframes_publisher_t *publisher)
+{
+    const int64_t began = cf_now_ns();
+    const int64_t deadline = cf_deadline(publisher->current->info.ack_timeout_ms);
+    const struct timespec until = {.tv_sec = deadline / CF_NS_PER_S,
+                                   .tv_nsec = deadline % CF_NS_PER_S};
+
+    while (anybody_behind(publisher)) {
+        if (deadline == CF_NEVER)
+            pthread_cond_wait(&publisher->followed, &publisher->lock);
+        else if (pthread_cond_timedwait(&publisher->followed, &publisher->lock, &until) != 0)
+            evict_those_behind(publisher);
+    }
+    publisher->stats.waited_ns += (uint64_t)(cf_now_ns() - began);
+}
+
 /* Makes the prepared generation the current one. */
 static void switch_generation(cuframes_publisher_t *publisher)
 {
@@ -411,6 +460,9 @@ int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buf
     int err;
 
     pthread_mutex_lock(&publisher->lock);
+    if (buffer->generation == publisher->prepared &&
+        publisher->current->info.policy == CUFRAMES_POLICY_STRICT_WAIT)
+        wait_for_followers(publisher);
     err = publish_locked(publisher, buffer, meta ? meta : &nothing_known, seq);
     pthread_mutex_unlock(&publisher->lock);
     return err;

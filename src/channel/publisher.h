@@ -74,6 +74,7 @@ struct cuframes_publisher {
     struct cf_ring_peers peers;     /* attached subscribers, as the ring needs them */
     struct cf_client *clients[CUFRAMES_MAX_SUBSCRIBERS]; /* the same, at the same index */
     uint32_t waiters;               /* threads that sleep in acquire */
+    pthread_cond_t followed; /* a subscriber was sent the current generation, or is gone */
     uint64_t last_block_mark;
     cuframes_publisher_stats_t stats;
     int64_t announced_ns[CF_RATE_WINDOW];
@@ -123,6 +124,8 @@ void cf_clients_detach(cuframes_publisher_t *publisher, struct cf_client *client
 void cf_clients_dismiss(cuframes_publisher_t *publisher, struct cf_client *client, int error);
 /* Gives every subscriber a page for a new generation; dismisses those for whom there is none. */
 void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq);
+/* Whether it reads in order and has not been sent the current generation yet. */
+bool cf_client_behind(const struct cf_client *client);
 cuframes_subscriber_info_t cf_client_info(const cuframes_publisher_t *publisher,
                                           const struct cf_client *client);
 

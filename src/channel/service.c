@@ -129,7 +129,10 @@ static int send_generation(cuframes_publisher_t *publisher, struct cf_client *cl
     }
     err = cf_connection_send(client->socket, &message, fds, fd_count);
     client->adopting = true;
+    pthread_mutex_lock(&publisher->lock);
     cf_close(&page->fd);
+    pthread_cond_broadcast(&publisher->followed);
+    pthread_mutex_unlock(&publisher->lock);
     cf_page_unref(page);
     cf_generation_unref(generation);
     return err;
