@@ -9,7 +9,9 @@
 
 /* Tries before a ring that never agrees with itself is called broken. Each honest disagreement
  * means that the publisher reclaimed or published something meanwhile. */
-#define MAX_TRIES 100000
+#ifndef CF_MAX_TRIES
+#define CF_MAX_TRIES 100000
+#endif
 
 bool cf_reader_init(struct cf_ring_reader *r, const struct cf_ring_header *header, size_t size,
                     struct cf_hold_page *page, uint32_t slot_count, uint32_t generation)
@@ -86,7 +88,7 @@ static bool can_hold(const struct cf_ring_reader *r, uint32_t slot)
 enum cf_hold_result cf_reader_hold_newest(struct cf_ring_reader *r, uint64_t wanted,
                                           struct cf_ring_hold *held)
 {
-    for (int tries = 0; tries < MAX_TRIES; tries++) {
+    for (int tries = 0; tries < CF_MAX_TRIES; tries++) {
         /* R1. Acquire: pairs with the release W6 of `newest` in cf_writer_publish(). */
         uint64_t ref = atomic_load_explicit(&r->header->newest, memory_order_acquire);
         uint64_t seq = cf_ref_seq(ref);
@@ -121,7 +123,7 @@ static bool find_oldest(const struct cf_ring_reader *r, uint64_t wanted, struct 
 enum cf_hold_result cf_reader_hold_next(struct cf_ring_reader *r, uint64_t wanted,
                                         struct cf_ring_hold *held)
 {
-    for (int tries = 0; tries < MAX_TRIES; tries++) {
+    for (int tries = 0; tries < CF_MAX_TRIES; tries++) {
         struct cf_ring_hold guess;
         uint64_t newest = cf_reader_newest(r);
         uint64_t ref;

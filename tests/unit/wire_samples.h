@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <cuframes/error.h>
+
 #include "wire/message.h"
 
 enum { WIRE_SAMPLES = 9 };
