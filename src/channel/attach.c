@@ -48,6 +48,8 @@ void cf_attach_lose(cuframes_subscriber_t *s)
         cf_link_unref(s->link);
         s->link = NULL;
     }
+    cf_view_unref(s->next_view);
+    s->next_view = NULL;
     poll_remove(s, s->eventfd);
     cf_close(&s->eventfd);
     s->state = CF_SUBSCRIBER_AWAY;
@@ -133,17 +135,13 @@ static int take_attached(cuframes_subscriber_t *s, const struct cf_msg_attached 
     return CUFRAMES_OK;
 }
 
-static int take_generation(cuframes_subscriber_t *s, const struct cf_msg_attached *attached,
-                           int *fds, size_t fd_count)
+void cf_attach_follow(cuframes_subscriber_t *s)
 {
-    struct cf_view *view;
-    int err = cf_view_create(s->link, attached, fds, fd_count, &view);
+    struct cf_view *view = s->next_view;
 
-    if (err)
-        return err;
+    s->next_view = NULL;
     atomic_fetch_add_explicit(&s->generations, 1, memory_order_relaxed);
     use_view(s, view);
-    return CUFRAMES_OK;
 }
 
 static int take_message(cuframes_subscriber_t *s, const struct cf_message *message, int *fds,
@@ -153,8 +151,8 @@ static int take_message(cuframes_subscriber_t *s, const struct cf_message *messa
         return cf_fail(message->error.error, "%s", message->error.text);
     if (message->type == CF_MSG_ATTACHED && s->state == CF_SUBSCRIBER_ATTACHING)
         return take_attached(s, &message->attached, fds, fd_count);
-    if (message->type == CF_MSG_GENERATION && s->state == CF_SUBSCRIBER_ATTACHED)
-        return take_generation(s, &message->attached, fds, fd_count);
+    if (message->type == CF_MSG_GENERATION && s->state == CF_SUBSCRIBER_ATTACHED && !s->next_view)
+        return cf_view_create(s->link, &message->attached, fds, fd_count, &s->next_view);
     for (size_t i = 0; i < fd_count; i++)
         cf_close(&fds[i]);
     return cf_fail(CUFRAMES_ERR_PROTOCOL, "the publisher sent a message out of order");

@@ -327,6 +327,15 @@ static void clear_eventfd(const cuframes_subscriber_t *s)
     (void)ignored;
 }
 
+/* Makes the eventfd readable, as the publisher would. */
+static void ring_eventfd(const cuframes_subscriber_t *s)
+{
+    const uint64_t one = 1;
+    ssize_t ignored = write(s->eventfd, &one, sizeof(one));
+
+    (void)ignored;
+}
+
 /* Leaves the publisher with the wish to be woken by the eventfd. False: look again. */
 static bool arm_eventfd(cuframes_subscriber_t *s)
 {
@@ -457,6 +466,11 @@ static int wait_attached(cuframes_subscriber_t *s, enum cf_ring_state state, int
 {
     int err;
 
+    /* It was there before the look that found nothing, so the ring before it has been read. */
+    if (s->next_view) {
+        cf_attach_follow(s);
+        return CUFRAMES_OK;
+    }
     if (state != CF_RING_RUNNING) {
         /* Closed, or a new generation is on its way: the socket tells. */
         err = listen_or_lose(s, slice(deadline));
@@ -479,9 +493,10 @@ static int timed_out(cuframes_subscriber_t *s, int32_t timeout_ms)
     count(&s->timeouts, 1);
     if (timeout_ms == 0)
         return CUFRAMES_ERR_WOULD_BLOCK;
-    /* For those who poll after a wait that ended without a frame. */
-    if (s->state == CF_SUBSCRIBER_ATTACHED)
-        arm_eventfd(s);
+    /* For those who poll after a wait that ended without a frame; they are to come back at once
+     * if there is one now. */
+    if (s->state == CF_SUBSCRIBER_ATTACHED && !arm_eventfd(s))
+        ring_eventfd(s);
     return cf_fail(CUFRAMES_ERR_TIMEOUT, "no frame of %s within %d ms", s->key, timeout_ms);
 }
 

@@ -85,6 +85,7 @@ struct cuframes_subscriber {
     enum cf_subscriber_state state;
     struct cf_link *link; /* NULL when away */
     struct cf_view *view; /* NULL until first attached */
+    struct cf_view *next_view; /* a newer generation, for when this one has been read; or NULL */
     int arrivals;         /* inotify on the runtime directory while away; -1 = none */
     int eventfd;          /* the publisher's; -1 = none */
     int epoll;            /* what cuframes_subscriber_fd() gives; -1 = none */
@@ -129,6 +130,8 @@ int cf_attach_over(cuframes_subscriber_t *subscriber, int socket);
 /* Takes what the publisher has sent: a new generation is mapped, an error is returned. Waits until
  * `deadline_ns` (0 = not at all: WOULD_BLOCK). */
 int cf_attach_listen(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
+/* Goes over to `next_view`. */
+void cf_attach_follow(cuframes_subscriber_t *subscriber);
 /* Drops the connection; frames keep what they need of it. */
 void cf_attach_lose(cuframes_subscriber_t *subscriber);
 /* While away: has the arrival of a publisher told by the descriptor that the program polls. True
