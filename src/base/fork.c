@@ -58,11 +58,12 @@ void cf_fork_guard_add(struct cf_fork_guard *guard, int fd)
 
 void cf_fork_guard_remove(struct cf_fork_guard *guard)
 {
-    if (!guard->next)
-        return;
     pthread_mutex_lock(&lock);
-    guard->prev->next = guard->next;
-    guard->next->prev = guard->prev;
-    guard->next = guard->prev = NULL;
+    /* Read under the lock, like the rest: neighbours in the list write to it. */
+    if (guard->next) {
+        guard->prev->next = guard->next;
+        guard->next->prev = guard->prev;
+        guard->next = guard->prev = NULL;
+    }
     pthread_mutex_unlock(&lock);
 }
