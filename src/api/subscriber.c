@@ -36,8 +36,9 @@ static int check_handle(const cuframes_subscriber_t *subscriber)
     if (!subscriber)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "the subscriber is NULL");
     if (subscriber->fork_count != cf_fork_count())
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "this subscriber was made before fork(): subscribe "
-                                                 "again in the child");
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "this subscriber was made before fork(): subscribe "
+                       "again in the child");
     return CUFRAMES_OK;
 }
 

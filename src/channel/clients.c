@@ -12,6 +12,10 @@
 #include "base/sys.h"
 #include "channel/publisher.h"
 
+/* A subscriber that lets one frame go and takes another while its page is read can seem to have
+ * one too many. Nobody seems so this many times running. */
+#define EXCESSES 16
+
 int cf_page_create(uint64_t cursor, struct cf_page **page)
 {
     struct cf_page *new = cf_sys.calloc(1, sizeof(*new));
@@ -89,12 +93,7 @@ void cf_clients_detach(cuframes_publisher_t *publisher, struct cf_client *client
     client->attached = false;
     cf_page_unref(client->page);
     client->page = NULL;
-    pthread_cond_broadcast(&publisher->followed);
-}
-
-bool cf_client_behind(const struct cf_client *client)
-{
-    return client->attached && client->mode == CUFRAMES_MODE_STRICT_ORDER && client->page->fd >= 0;
+    cf_wait_progress(publisher);
 }
 
 void cf_clients_dismiss(cuframes_publisher_t *publisher, struct cf_client *client, int error)
@@ -102,6 +101,23 @@ void cf_clients_dismiss(cuframes_publisher_t *publisher, struct cf_client *clien
     cf_clients_detach(publisher, client, error);
     client->dismissed = error;
     cf_service_kick(publisher);
+}
+
+void cf_clients_check_claims(cuframes_publisher_t *publisher)
+{
+    const uint32_t slot_count = publisher->current->writer.slot_count;
+
+    for (uint32_t i = publisher->peers.count; i-- > 0;) {
+        struct cf_client *client = publisher->clients[i];
+
+        if (cf_hold_page_count(cf_page_holds(client->page), slot_count) <= client->max_holds) {
+            client->excesses = 0;
+        } else if (++client->excesses >= EXCESSES) {
+            cf_log(CUFRAMES_LOG_WARNING, "%s: closing %s: it claims more than %u frames",
+                   publisher->key, client->name, client->max_holds);
+            cf_clients_dismiss(publisher, client, CUFRAMES_ERR_PROTOCOL);
+        }
+    }
 }
 
 void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq)

@@ -66,9 +66,9 @@ int cf_frame_read(cuframes_frame_t *frame)
     frame->published_ns = slot->published_ns;
     frame->flags = slot->flags;
     frame->user_size = slot->user_size;
-    frame->color = (cuframes_color_t){slot->color[0], slot->color[1], slot->color[2], slot->color[3]};
-    frame->crop =
-        (cuframes_rect_t){slot->crop[0], slot->crop[1], slot->crop[2], slot->crop[3]};
+    frame->color =
+        (cuframes_color_t){slot->color[0], slot->color[1], slot->color[2], slot->color[3]};
+    frame->crop = (cuframes_rect_t){slot->crop[0], slot->crop[1], slot->crop[2], slot->crop[3]};
     if (source > CUFRAMES_CLOCK_FILE || frame->color.range > CUFRAMES_RANGE_FULL ||
         frame->user_size > CUFRAMES_MAX_USER_DATA ||
         !crop_fits(&frame->crop, &frame->view->info.layout))
@@ -92,8 +92,7 @@ CUFRAMES_API int cuframes_frame_release(cuframes_frame_t *frame)
 
 CUFRAMES_API const void *cuframes_frame_data(const cuframes_frame_t *frame)
 {
-    return (const uint8_t *)frame->view->memory->base +
-           frame->hold.slot * frame->view->slot_stride;
+    return (const uint8_t *)frame->view->memory->base + frame->hold.slot * frame->view->slot_stride;
 }
 
 CUFRAMES_API void *cuframes_frame_cuda_ptr(const cuframes_frame_t *frame)
@@ -116,7 +115,8 @@ CUFRAMES_API cuframes_format_t cuframes_frame_format(const cuframes_frame_t *fra
     return frame->view->info.format;
 }
 
-CUFRAMES_API void cuframes_frame_size(const cuframes_frame_t *frame, int32_t *width, int32_t *height)
+CUFRAMES_API void cuframes_frame_size(const cuframes_frame_t *frame, int32_t *width,
+                                      int32_t *height)
 {
     if (width)
         *width = frame->crop.width;

@@ -14,7 +14,7 @@
 /* Frames begin at multiples of this: a page, so that a slot can be registered with a device. */
 #define SLOT_ALIGNMENT 4096
 /* Upper limit of a channel's frame memory: far above any real one, and every sum stays in range. */
-#define MAX_FRAMES_SIZE (UINT64_C(1) << 46)
+#define MAX_FRAMES_SIZE        (UINT64_C(1) << 46)
 #define DEFAULT_ACK_TIMEOUT_MS 200
 
 static int describe_layout(const cuframes_publisher_config_t *config, cuframes_channel_info_t *info)
@@ -32,7 +32,8 @@ static int check_fraction(const char *what, int32_t num, int32_t den)
 {
     if (num < 0 || den < 0 || (num == 0) != (den == 0))
         return cf_fail(CUFRAMES_ERR_INVALID_ARG,
-                       "%s is %d/%d: give two positive numbers, or 0/0 for unknown", what, num, den);
+                       "%s is %d/%d: give two positive numbers, or 0/0 for unknown", what, num,
+                       den);
     return CUFRAMES_OK;
 }
 
@@ -52,7 +53,8 @@ static int describe_slots(const cuframes_publisher_config_t *config, cuframes_ch
     return CUFRAMES_OK;
 }
 
-static int describe_picture(const cuframes_publisher_config_t *config, cuframes_channel_info_t *info)
+static int describe_picture(const cuframes_publisher_config_t *config,
+                            cuframes_channel_info_t *info)
 {
     if (!cuframes_format_name(config->format))
         return cf_fail(CUFRAMES_ERR_FORMAT, "unknown pixel format %d", (int)config->format);
@@ -159,8 +161,7 @@ struct cf_generation *cf_generation_ref(struct cf_generation *generation)
 void cf_generation_unref(struct cf_generation *generation)
 {
     /* Acquire and release: the last one sees what all the others did. */
-    if (!generation ||
-        atomic_fetch_sub_explicit(&generation->refs, 1, memory_order_acq_rel) != 1)
+    if (!generation || atomic_fetch_sub_explicit(&generation->refs, 1, memory_order_acq_rel) != 1)
         return;
     cf_memory_destroy(generation->memory);
     cf_map_release(&generation->control);

@@ -37,7 +37,8 @@ struct cf_generation {
 
 /* Turns a configuration into a description, with every default filled in and every value checked.
  * The key and the number of the generation are left empty. */
-int cf_generation_describe(const cuframes_publisher_config_t *config, cuframes_channel_info_t *info);
+int cf_generation_describe(const cuframes_publisher_config_t *config,
+                           cuframes_channel_info_t *info);
 
 /* Allocates a generation of that description, with one reference. */
 int cf_generation_create(const cuframes_channel_info_t *info, cuframes_publisher_t *publisher,

@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
-#include "base/futex.h"
 #include "base/log.h"
 #include "base/sys.h"
 
@@ -18,7 +17,6 @@ static void publisher_free(cuframes_publisher_t *publisher)
 {
     cf_generation_unref(publisher->current);
     cf_generation_unref(publisher->prepared);
-    pthread_cond_destroy(&publisher->followed);
     pthread_mutex_destroy(&publisher->lock);
     free(publisher->added_fds);
     free(publisher);
@@ -64,18 +62,6 @@ static int make_generation(cuframes_publisher_t *publisher, cuframes_channel_inf
     return cf_generation_create(info, publisher, generation);
 }
 
-static void init_lock(cuframes_publisher_t *publisher)
-{
-    pthread_condattr_t attributes;
-
-    pthread_mutex_init(&publisher->lock, NULL);
-    pthread_condattr_init(&attributes);
-    /* The clock of every deadline. */
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&publisher->followed, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publisher_t **publisher)
 {
     cuframes_channel_info_t info;
@@ -89,10 +75,10 @@ int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publ
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     new->refs = 1;
     new->endpoint.socket = new->epoll = new->kick = new->spare_fd = -1;
-    new->max_subscribers = config->max_subscribers ? (uint32_t)config->max_subscribers
-                                                   : CUFRAMES_MAX_SUBSCRIBERS;
+    new->max_subscribers =
+        config->max_subscribers ? (uint32_t)config->max_subscribers : CUFRAMES_MAX_SUBSCRIBERS;
     new->stats.newest_ns = CUFRAMES_NO_TIME;
-    init_lock(new);
+    pthread_mutex_init(&new->lock, NULL);
     strncpy(new->key, config->key, sizeof(new->key) - 1);
 
     if ((err = make_generation(new, &info, &new->current)) != 0)
@@ -136,116 +122,32 @@ void cf_publisher_destroy(cuframes_publisher_t *publisher)
     cf_publisher_unref(publisher);
 }
 
-/* Marks, under a fresh number, the subscribers that are in the way of `slot`. */
-static uint64_t mark_blockers(cuframes_publisher_t *publisher, const struct cf_ring_writer *writer,
-                              uint32_t slot)
-{
-    uint64_t mark = ++publisher->last_block_mark;
-
-    for (uint32_t i = 0; i < publisher->peers.count; i++)
-        if (cf_writer_blocks(writer, &publisher->peers, i, slot, true))
-            publisher->clients[i]->block_mark = mark;
-    return mark;
-}
-
-static void evict(cuframes_publisher_t *publisher, struct cf_client *client)
-{
-    cf_log(CUFRAMES_LOG_WARNING, "%s: evicting %s: it kept the publisher waiting for %d ms",
-           publisher->key, client->name, publisher->current->info.ack_timeout_ms);
-    publisher->stats.evicted++;
-    cf_clients_dismiss(publisher, client, CUFRAMES_ERR_EVICTED);
-}
-
-/* Evicts the subscribers that were marked and are still in the way. */
-static void evict_blockers(cuframes_publisher_t *publisher, const struct cf_ring_writer *writer,
-                           uint32_t slot, uint64_t mark)
-{
-    for (uint32_t i = publisher->peers.count; i-- > 0;)
-        if (publisher->clients[i]->block_mark == mark &&
-            cf_writer_blocks(writer, &publisher->peers, i, slot, true))
-            evict(publisher, publisher->clients[i]);
-}
-
-/* Sleeps until the peer in the way lets something go or the deadline; not under the lock. */
-static void sleep_for_peer(cuframes_publisher_t *publisher, const struct cf_ring_writer *writer,
-                           const struct cf_ring_blocker *blocker, int64_t deadline)
-{
-    struct cf_page *page = cf_page_ref(publisher->clients[blocker->peer]->page);
-    const struct cf_hold_page *holds = cf_page_holds(page);
-    /* Acquire: pairs with the release of `ack` in notify_publisher() (reader.c). Read before the
-     * last look, so that letting go after that look ends the sleep. */
-    uint32_t ack = atomic_load_explicit(&holds->ack, memory_order_acquire);
-
-    if (cf_writer_blocks(writer, &publisher->peers, blocker->peer, blocker->slot, true)) {
-        pthread_mutex_unlock(&publisher->lock);
-        cf_futex_wait(&holds->ack, ack, deadline);
-        pthread_mutex_lock(&publisher->lock);
-    }
-    cf_page_unref(page);
-}
-
-static struct cf_generation *acquiring_from(const cuframes_publisher_t *publisher)
+struct cf_generation *cf_publisher_source(const cuframes_publisher_t *publisher)
 {
     return publisher->prepared ? publisher->prepared : publisher->current;
 }
 
-static int no_slot(void)
+static int no_own_slot(void)
 {
     return cf_fail(CUFRAMES_ERR_TOO_MANY, "every slot is in this program's own hands: publish or "
                                           "drop some, or make the channel with more slots");
 }
 
-/*
- * The wait policy: waits for the subscribers in the way of the oldest frame. Those that were in
- * its way for the whole of the timeout are evicted, so every round of the outer loop either ends,
- * or evicts somebody, or finds that the ring has moved on.
- */
-static int wait_for_slot(cuframes_publisher_t *publisher, struct cf_generation **generation,
-                         uint32_t *slot)
+static int drop(cuframes_publisher_t *publisher, struct cf_generation *from)
 {
-    const int64_t began = cf_now_ns();
-    struct cf_ring_blocker waiting_for = {.slot = CF_NO_SLOT};
-    uint64_t waiting_seq = CF_SEQ_INVALID, mark = 0;
-    int64_t deadline = CF_NEVER;
-    int err = CUFRAMES_OK;
-
-    publisher->waiters++;
-    for (;;) {
-        struct cf_ring_blocker blocker;
-        struct cf_generation *from = acquiring_from(publisher);
-        struct cf_ring_writer *writer = &from->writer;
-
-        *generation = from;
-        cf_writer_set_waiting(writer, true);
-        *slot = cf_writer_acquire(writer, &publisher->peers, true, &blocker);
-        if (*slot != CF_NO_SLOT)
-            break;
-        if (blocker.slot == CF_NO_SLOT) {
-            err = no_slot();
-            break;
-        }
-        if (blocker.slot != waiting_for.slot || writer->slots[blocker.slot].seq != waiting_seq) {
-            waiting_for = blocker;
-            waiting_seq = writer->slots[blocker.slot].seq;
-            mark = mark_blockers(publisher, writer, blocker.slot);
-            deadline = cf_deadline(from->info.ack_timeout_ms);
-        } else if (deadline != CF_NEVER && cf_now_ns() >= deadline) {
-            evict_blockers(publisher, writer, blocker.slot, mark);
-            waiting_for.slot = CF_NO_SLOT;
-            continue;
-        }
-        sleep_for_peer(publisher, writer, &blocker, deadline);
-    }
-    if (--publisher->waiters == 0)
-        cf_writer_set_waiting(&(*generation)->writer, false);
-    publisher->stats.waited_ns += (uint64_t)(cf_now_ns() - began);
-    return err;
+    publisher->stats.dropped++;
+    /* Relaxed: a figure for display. */
+    atomic_fetch_add_explicit(&from->writer.header->dropped, 1, memory_order_relaxed);
+    cf_clients_check_claims(publisher);
+    return cf_fail(CUFRAMES_ERR_WOULD_BLOCK,
+                   "every slot is held by subscribers: the frame is dropped; more slots, or fewer "
+                   "holds for each subscriber (max_holds), prevent it");
 }
 
 static int find_slot(cuframes_publisher_t *publisher, struct cf_generation **generation,
                      uint32_t *slot)
 {
-    struct cf_generation *from = acquiring_from(publisher);
+    struct cf_generation *from = cf_publisher_source(publisher);
     bool wait = from->info.policy == CUFRAMES_POLICY_STRICT_WAIT;
     struct cf_ring_blocker blocker;
 
@@ -254,15 +156,10 @@ static int find_slot(cuframes_publisher_t *publisher, struct cf_generation **gen
     if (*slot != CF_NO_SLOT)
         return CUFRAMES_OK;
     if (blocker.slot == CF_NO_SLOT)
-        return no_slot();
-    if (wait)
-        return wait_for_slot(publisher, generation, slot);
-    publisher->stats.dropped++;
-    /* Relaxed: a figure for display. */
-    atomic_fetch_add_explicit(&from->writer.header->dropped, 1, memory_order_relaxed);
-    return cf_fail(CUFRAMES_ERR_WOULD_BLOCK,
-                   "every slot is held by subscribers: the frame is dropped; more slots, or fewer "
-                   "holds for each subscriber (max_holds), prevent it");
+        return no_own_slot();
+    if (!wait)
+        return drop(publisher, from);
+    return cf_wait_for_slot(publisher, generation, slot) ? no_own_slot() : CUFRAMES_OK;
 }
 
 int cf_publisher_acquire(cuframes_publisher_t *publisher, cuframes_buffer_t **buffer)
@@ -298,44 +195,10 @@ void cf_buffer_unref(cuframes_buffer_t *buffer)
     publisher = generation->publisher;
     pthread_mutex_lock(&publisher->lock);
     cf_writer_unref(&generation->writer, buffer->slot);
+    cf_wait_progress(publisher);
     pthread_mutex_unlock(&publisher->lock);
     cf_generation_unref(generation);
     cf_publisher_unref(publisher);
-}
-
-static bool anybody_behind(const cuframes_publisher_t *publisher)
-{
-    for (uint32_t i = 0; i < publisher->peers.count; i++)
-        if (cf_client_behind(publisher->clients[i]))
-            return true;
-    return false;
-}
-
-static void evict_those_behind(cuframes_publisher_t *publisher)
-{
-    for (uint32_t i = publisher->peers.count; i-- > 0;)
-        if (cf_client_behind(publisher->clients[i]))
-            evict(publisher, publisher->clients[i]);
-}
-
-/*
- * The wait policy before a change: a subscriber that reads in order and has not been sent the
- * current generation would never see its frames. Once it was sent, it reads them when it likes.
- */
-static void wait_for_followers(cuframes_publisher_t *publisher)
-{
-    const int64_t began = cf_now_ns();
-    const int64_t deadline = cf_deadline(publisher->current->info.ack_timeout_ms);
-    const struct timespec until = {.tv_sec = deadline / CF_NS_PER_S,
-                                   .tv_nsec = deadline % CF_NS_PER_S};
-
-    while (anybody_behind(publisher)) {
-        if (deadline == CF_NEVER)
-            pthread_cond_wait(&publisher->followed, &publisher->lock);
-        else if (pthread_cond_timedwait(&publisher->followed, &publisher->lock, &until) != 0)
-            evict_those_behind(publisher);
-    }
-    publisher->stats.waited_ns += (uint64_t)(cf_now_ns() - began);
 }
 
 /* Makes the prepared generation the current one. */
@@ -420,15 +283,10 @@ static void count_frame(cuframes_publisher_t *publisher, const cuframes_frame_me
     publisher->stats.newest_seq = seq;
 }
 
-static int publish_locked(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
-                          const cuframes_frame_meta_t *meta, uint64_t *seq)
+static int check_publish(const cuframes_publisher_t *publisher, const cuframes_buffer_t *buffer,
+                         const cuframes_frame_meta_t *meta)
 {
-    struct cf_generation *generation = buffer->generation;
-    const cuframes_channel_info_t *info = &generation->info;
-    struct cf_ring_meta shared;
-    uint64_t number;
-    int64_t now;
-    int err;
+    const struct cf_generation *generation = buffer->generation;
 
     if (generation->publisher != publisher)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "the buffer belongs to another publisher");
@@ -438,16 +296,43 @@ static int publish_locked(cuframes_publisher_t *publisher, cuframes_buffer_t *bu
     if (generation != publisher->current && generation != publisher->prepared)
         return cf_fail(CUFRAMES_ERR_FORMAT,
                        "the buffer is of generation %u, the channel has gone on to %u",
-                       info->generation, publisher->current->info.generation);
-    if ((err = check_meta(info, meta)) != 0)
-        return err;
-    if (generation == publisher->prepared)
-        switch_generation(publisher);
-    now = cf_now_ns();
-    shared = ring_meta(info, meta, now);
+                       generation->info.generation, publisher->current->info.generation);
+    return check_meta(&generation->info, meta);
+}
+
+static uint64_t announce(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
+                         const cuframes_frame_meta_t *meta)
+{
+    struct cf_generation *generation = buffer->generation;
+    const int64_t now = cf_now_ns();
+    const struct cf_ring_meta shared = ring_meta(&generation->info, meta, now);
+    uint64_t seq;
+
     buffer->published = true;
-    number = cf_writer_publish(&generation->writer, &publisher->peers, buffer->slot, &shared);
-    count_frame(publisher, meta, number, now);
+    seq = cf_writer_publish(&generation->writer, &publisher->peers, buffer->slot, &shared);
+    count_frame(publisher, meta, seq, now);
+    return seq;
+}
+
+static int publish_locked(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
+                          const cuframes_frame_meta_t *meta, uint64_t *seq)
+{
+    const bool wait = buffer->generation->info.policy == CUFRAMES_POLICY_STRICT_WAIT;
+    int64_t deadline = 0;
+    bool first;
+    uint64_t number;
+    int err;
+
+    do {
+        err = check_publish(publisher, buffer, meta);
+        first = buffer->generation == publisher->prepared;
+        /* The wait lets go of the lock: everything is looked at again after it. */
+    } while (!err && first && wait && cf_wait_for_followers(publisher, &deadline));
+    if (err)
+        return err;
+    if (first)
+        switch_generation(publisher);
+    number = announce(publisher, buffer, meta);
     if (seq)
         *seq = number;
     return CUFRAMES_OK;
@@ -460,9 +345,6 @@ int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buf
     int err;
 
     pthread_mutex_lock(&publisher->lock);
-    if (buffer->generation == publisher->prepared &&
-        publisher->current->info.policy == CUFRAMES_POLICY_STRICT_WAIT)
-        wait_for_followers(publisher);
     err = publish_locked(publisher, buffer, meta ? meta : &nothing_known, seq);
     pthread_mutex_unlock(&publisher->lock);
     return err;
@@ -487,6 +369,7 @@ int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
     pthread_mutex_lock(&publisher->lock);
     replaced = publisher->prepared;
     publisher->prepared = new;
+    cf_wait_progress(publisher);
     pthread_mutex_unlock(&publisher->lock);
     cf_generation_unref(replaced);
     return CUFRAMES_OK;

@@ -21,7 +21,7 @@
 /* Connections that are not subscribers (asking, watching, or not having said yet what they want),
  * and how long one may say nothing. Reaching the limit closes the one that is silent longest. */
 #define CF_MAX_VISITORS 256
-#define CF_SILENCE_MS 2000
+#define CF_SILENCE_MS   2000
 /* Announcements over which the frame rate is measured. */
 #define CF_RATE_WINDOW 32
 
@@ -57,7 +57,8 @@ struct cf_client {
     struct cf_page *page;
     bool attached;       /* is in the peer table */
     int dismissed;       /* error that the service thread shall close it with */
-    uint64_t block_mark; /* see wait_for_slot() */
+    uint32_t excesses;   /* looks in a row that found it with more holds than it was granted */
+    uint64_t block_mark; /* see wait.c */
 };
 
 struct cuframes_publisher {
@@ -67,18 +68,19 @@ struct cuframes_publisher {
     uint32_t max_subscribers;
 
     pthread_mutex_t lock;
-    struct cf_generation *current;  /* what subscribers read */
-    struct cf_generation *prepared; /* what slots are acquired from, until its first frame; or NULL */
+    struct cf_generation *current; /* what subscribers read */
+    struct cf_generation
+        *prepared; /* what slots are acquired from, until its first frame; or NULL */
     uint32_t last_generation;
-    cuframes_buffer_t *plain;       /* slot of the acquire and publish pair */
-    struct cf_ring_peers peers;     /* attached subscribers, as the ring needs them */
+    cuframes_buffer_t *plain;   /* slot of the acquire and publish pair */
+    struct cf_ring_peers peers; /* attached subscribers, as the ring needs them */
     struct cf_client *clients[CUFRAMES_MAX_SUBSCRIBERS]; /* the same, at the same index */
-    uint32_t waiters;               /* threads that sleep in acquire */
-    pthread_cond_t followed; /* a subscriber was sent the current generation, or is gone */
+    uint32_t waiters;          /* threads that sleep in acquire or publish */
+    _Atomic uint32_t progress; /* futex word: +1 for what happens here that they may wait for */
     uint64_t last_block_mark;
     cuframes_publisher_stats_t stats;
     int64_t announced_ns[CF_RATE_WINDOW];
-    int *added_fds;                 /* connections handed in, not yet taken by the service thread */
+    int *added_fds; /* connections handed in, not yet taken by the service thread */
     uint32_t added_count;
     bool stopping;
 
@@ -88,7 +90,7 @@ struct cuframes_publisher {
     struct cf_endpoint endpoint; /* socket -1 = none */
     struct cf_fork_guard endpoint_guard;
     int epoll;
-    int kick; /* eventfd: the program's threads have left work in the fields above */
+    int kick;     /* eventfd: the program's threads have left work in the fields above */
     int spare_fd; /* given up to accept and refuse a connection when descriptors run out */
     struct cf_client *all_clients;
     uint32_t visitors;
@@ -97,8 +99,11 @@ struct cuframes_publisher {
 
 /* publisher.c */
 void cf_publisher_unref(cuframes_publisher_t *publisher);
-int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publisher_t **publisher);
+int cf_publisher_create(const cuframes_publisher_config_t *config,
+                        cuframes_publisher_t **publisher);
 void cf_publisher_destroy(cuframes_publisher_t *publisher);
+/* What slots are acquired from; under the lock. */
+struct cf_generation *cf_publisher_source(const cuframes_publisher_t *publisher);
 int cf_publisher_acquire(cuframes_publisher_t *publisher, cuframes_buffer_t **buffer);
 int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
                          const cuframes_frame_meta_t *meta, uint64_t *seq);
@@ -109,6 +114,19 @@ int cf_publisher_add_client(cuframes_publisher_t *publisher, int fd);
 /* Under the lock. */
 void cf_publisher_read_stats(cuframes_publisher_t *publisher, cuframes_publisher_stats_t *stats);
 cuframes_channel_info_t cf_publisher_read_info(const cuframes_publisher_t *publisher);
+
+/* wait.c: the wait policy. All under the lock, which the first two let go of while they sleep. */
+
+/* Finds a slot after cf_writer_acquire() found none: waits, and evicts who is in the way for too
+ * long. */
+int cf_wait_for_slot(cuframes_publisher_t *publisher, struct cf_generation **generation,
+                     uint32_t *slot);
+/* Before a new generation takes the current one's place: whether some in-order subscriber has not
+ * been sent the current one, whose frames it would lose. Waits for a moment if so; `deadline` (0
+ * at first) is when it is evicted. */
+bool cf_wait_for_followers(cuframes_publisher_t *publisher, int64_t *deadline);
+/* Wakes those who wait. */
+void cf_wait_progress(cuframes_publisher_t *publisher);
 
 /* clients.c; all under the lock. */
 int cf_page_create(uint64_t cursor, struct cf_page **page);
@@ -122,10 +140,10 @@ void cf_clients_attach(cuframes_publisher_t *publisher, struct cf_client *client
 void cf_clients_detach(cuframes_publisher_t *publisher, struct cf_client *client, int error);
 /* Detaches, and leaves it to the service thread to tell the peer and close. */
 void cf_clients_dismiss(cuframes_publisher_t *publisher, struct cf_client *client, int error);
+/* Dismisses who claims more frames than it was granted, after a number of calls that found so. */
+void cf_clients_check_claims(cuframes_publisher_t *publisher);
 /* Gives every subscriber a page for a new generation; dismisses those for whom there is none. */
 void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq);
-/* Whether it reads in order and has not been sent the current generation yet. */
-bool cf_client_behind(const struct cf_client *client);
 cuframes_subscriber_info_t cf_client_info(const cuframes_publisher_t *publisher,
                                           const struct cf_client *client);
 

@@ -131,7 +131,7 @@ static int send_generation(cuframes_publisher_t *publisher, struct cf_client *cl
     client->adopting = true;
     pthread_mutex_lock(&publisher->lock);
     cf_close(&page->fd);
-    pthread_cond_broadcast(&publisher->followed);
+    cf_wait_progress(publisher);
     pthread_mutex_unlock(&publisher->lock);
     cf_page_unref(page);
     cf_generation_unref(generation);
@@ -184,7 +184,8 @@ static int check_attach(const cuframes_publisher_t *publisher, const struct cf_m
         return CUFRAMES_ERR_TOO_MANY;
     }
     if (wanted->memory != CUFRAMES_MEMORY_AUTO && wanted->memory != (uint32_t)info->memory) {
-        snprintf(why, size, "the channel's frames are in %s memory, which is not what was asked for",
+        snprintf(why, size,
+                 "the channel's frames are in %s memory, which is not what was asked for",
                  info->memory == CUFRAMES_MEMORY_HOST ? "host" : "GPU");
         return CUFRAMES_ERR_FORMAT;
     }
@@ -405,8 +406,8 @@ static void accept_connections(cuframes_publisher_t *publisher)
 {
     /* A bounded number at a time, so that those who are attached are heard too. */
     for (int i = 0; i < EVENTS_AT_ONCE; i++) {
-        int socket = cf_sys.accept4(publisher->endpoint.socket, NULL, NULL,
-                                    SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int socket =
+            cf_sys.accept4(publisher->endpoint.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (socket >= 0) {
             add_connection(publisher, socket);
@@ -441,10 +442,15 @@ static int64_t close_silent(cuframes_publisher_t *publisher)
 
 static const char *dismissal(int error)
 {
-    return error == CUFRAMES_ERR_EVICTED
-               ? "evicted: it kept the publisher waiting longer than its policy allows; release "
-                 "frames sooner, or give the publisher a longer consumer_ack_timeout_ms"
-               : "the publisher has no memory for this subscriber";
+    switch (error) {
+    case CUFRAMES_ERR_EVICTED:
+        return "evicted: it kept the publisher waiting longer than its policy allows; release "
+               "frames sooner, or give the publisher a longer consumer_ack_timeout_ms";
+    case CUFRAMES_ERR_PROTOCOL:
+        return "this subscriber claims more frames than it was granted";
+    default:
+        return "the publisher has no memory for this subscriber";
+    }
 }
 
 /* Does what the program's threads left: connections handed in, dismissals, new generations. */
@@ -479,8 +485,7 @@ static void do_left_work(cuframes_publisher_t *publisher)
         if (dismissed) {
             send_error(c->socket, dismissed, dismissal(dismissed));
             close_client(publisher, c);
-        } else if (pending &&
-                   send_generation(publisher, c, CF_MSG_GENERATION) != CUFRAMES_OK) {
+        } else if (pending && send_generation(publisher, c, CF_MSG_GENERATION) != CUFRAMES_OK) {
             close_client(publisher, c);
         }
     }

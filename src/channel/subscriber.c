@@ -26,8 +26,8 @@
 /* Adaptive spin: its limits, and how often a thread that gave it up tries again. */
 #define SPIN_MIN_NS 2000
 #define SPIN_MAX_NS 20000
-#define SPIN_RETRY 64
-#define SPIN_CORES 4
+#define SPIN_RETRY  64
+#define SPIN_CORES  4
 
 /* ---- making and ending ---- */
 

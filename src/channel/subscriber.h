@@ -83,19 +83,19 @@ struct cuframes_subscriber {
 
     /* The connection. */
     enum cf_subscriber_state state;
-    struct cf_link *link; /* NULL when away */
-    struct cf_view *view; /* NULL until first attached */
+    struct cf_link *link;      /* NULL when away */
+    struct cf_view *view;      /* NULL until first attached */
     struct cf_view *next_view; /* a newer generation, for when this one has been read; or NULL */
-    int arrivals;         /* inotify on the runtime directory while away; -1 = none */
-    int eventfd;          /* the publisher's; -1 = none */
-    int epoll;            /* what cuframes_subscriber_fd() gives; -1 = none */
+    int arrivals;              /* inotify on the runtime directory while away; -1 = none */
+    int eventfd;               /* the publisher's; -1 = none */
+    int epoll;                 /* what cuframes_subscriber_fd() gives; -1 = none */
 
     /* Where it is in the channel. */
-    uint64_t wanted;      /* sequence number it looks for next */
-    bool any;             /* the next frame is the first of an attachment: nothing was missed */
-    uint32_t next_flags;  /* for the next frame */
-    int64_t due_ns;       /* max_fps: when the next frame is due */
-    int64_t spin_ns;      /* adaptive spin before sleeping */
+    uint64_t wanted;     /* sequence number it looks for next */
+    bool any;            /* the next frame is the first of an attachment: nothing was missed */
+    uint32_t next_flags; /* for the next frame */
+    int64_t due_ns;      /* max_fps: when the next frame is due */
+    int64_t spin_ns;     /* adaptive spin before sleeping */
     uint32_t sleeps;
     bool may_spin;
 
@@ -117,7 +117,8 @@ int cf_subscriber_next(cuframes_subscriber_t *subscriber, cuframes_frame_t **fra
                        int32_t timeout_ms);
 /* Makes a next that runs, or else the next one, return WOULD_BLOCK within 50 ms. Any thread. */
 void cf_subscriber_interrupt(cuframes_subscriber_t *subscriber);
-void cf_subscriber_read_stats(cuframes_subscriber_t *subscriber, cuframes_subscriber_stats_t *stats);
+void cf_subscriber_read_stats(cuframes_subscriber_t *subscriber,
+                              cuframes_subscriber_stats_t *stats);
 int cf_subscriber_read_info(cuframes_subscriber_t *subscriber, cuframes_channel_info_t *info);
 
 /* attach.c: getting and losing a publisher. */

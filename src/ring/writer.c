@@ -78,8 +78,7 @@ static bool unread(const struct cf_ring_peer *peer, uint64_t seq)
 {
     /* Acquire: pairs with the release of the cursor in cf_reader_advance() (reader.c), so that a
      * hold which the peer placed before it moved on is seen by the check of holds that follows. */
-    return peer->in_order &&
-           atomic_load_explicit(&peer->page->cursor, memory_order_acquire) <= seq;
+    return peer->in_order && atomic_load_explicit(&peer->page->cursor, memory_order_acquire) <= seq;
 }
 
 static bool holds(const struct cf_ring_peer *peer, uint32_t slot)
@@ -162,6 +161,25 @@ uint32_t cf_writer_acquire(struct cf_ring_writer *w, const struct cf_ring_peers 
     }
     *blocker = first;
     return CF_NO_SLOT;
+}
+
+uint32_t cf_writer_blockers(const struct cf_ring_writer *w, const struct cf_ring_peers *peers,
+                            bool wait_for_order,
+                            struct cf_ring_blocker blockers[CUFRAMES_MAX_SLOTS])
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = w->oldest; i != CF_NO_SLOT; i = w->slots[i].next) {
+        uint32_t peer;
+
+        if (w->slots[i].refs > 0 || i == w->newest)
+            continue;
+        peer = find_blocker(w, peers, i, wait_for_order);
+        if (peer == peers->count)
+            return 0;
+        blockers[count++] = (struct cf_ring_blocker){.slot = i, .peer = peer};
+    }
+    return count;
 }
 
 void cf_writer_ref(struct cf_ring_writer *w, uint32_t slot)

@@ -15,8 +15,8 @@
 /* A subscriber as the ring sees it. */
 struct cf_ring_peer {
     struct cf_hold_page *page;
-    int eventfd;     /* -1 = has none; written when the peer waits with CF_WAITING_EVENTFD */
-    bool in_order;   /* its cursor counts under the wait policy */
+    int eventfd;   /* -1 = has none; written when the peer waits with CF_WAITING_EVENTFD */
+    bool in_order; /* its cursor counts under the wait policy */
 };
 
 struct cf_ring_peers {
@@ -76,6 +76,15 @@ struct cf_ring_blocker {
  */
 uint32_t cf_writer_acquire(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
                            bool wait_for_order, struct cf_ring_blocker *blocker);
+
+/*
+ * For each slot that only peers are in the way of: the slot and the first of them. Returns how
+ * many there are; 0 also when some slot is in nobody's way by now. Until one of these peers lets
+ * something go, cf_writer_acquire() finds nothing.
+ */
+uint32_t cf_writer_blockers(const struct cf_ring_writer *w, const struct cf_ring_peers *peers,
+                            bool wait_for_order,
+                            struct cf_ring_blocker blockers[CUFRAMES_MAX_SLOTS]);
 
 /* Whether peer `index` is in the way of taking `slot`. */
 bool cf_writer_blocks(const struct cf_ring_writer *w, const struct cf_ring_peers *peers,

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The wait policy: a publisher's thread that sleeps until its subscribers have got on, and evicts
+ * those who keep it waiting for longer than the policy allows.
+ *
+ * Subscribers say that they let something go in a word of their own page (`ack`), and only while
+ * the ring's header says that the publisher waits. What else can end a wait happens in this
+ * process and is told by `progress`. A sleeper notes the words, looks whether it still has to
+ * wait, and only then sleeps, so that nothing told after the look is missed.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/futex.h"
+#include "base/log.h"
+#include "channel/publisher.h"
+
+static_assert(CUFRAMES_MAX_SLOTS < CF_FUTEX_MAX_LOOKS, "one word for each slot, and `progress`");
+
+/* The words of one sleep. The pages stay mapped while it lasts. */
+struct sleep {
+    uint32_t count;
+    struct cf_futex_look looks[CUFRAMES_MAX_SLOTS + 1];
+    struct cf_page *pages[CUFRAMES_MAX_SLOTS + 1]; /* NULL for words that are not in a page */
+};
+
+static void note_word(struct sleep *sleep, const _Atomic uint32_t *word, struct cf_page *page)
+{
+    for (uint32_t i = 0; i < sleep->count; i++)
+        if (sleep->looks[i].word == word)
+            return;
+    sleep->pages[sleep->count] = page ? cf_page_ref(page) : NULL;
+    /* Acquire: pairs with the release of `ack` in notify_publisher() (reader.c): who sees the word
+     * changed sees what was let go. */
+    sleep->looks[sleep->count++] = (struct cf_futex_look){
+        .word = word, .seen = atomic_load_explicit(word, memory_order_acquire)};
+}
+
+static void note_client(struct sleep *sleep, const struct cf_client *client)
+{
+    note_word(sleep, &cf_page_holds(client->page)->ack, client->page);
+}
+
+/* Sleeps, not under the lock, until a word changes or the deadline. */
+static void sleep_until(cuframes_publisher_t *publisher, const struct sleep *sleep,
+                        int64_t deadline)
+{
+    publisher->waiters++;
+    pthread_mutex_unlock(&publisher->lock);
+    cf_futex_wait_any(sleep->looks, sleep->count, deadline);
+    pthread_mutex_lock(&publisher->lock);
+    publisher->waiters--;
+}
+
+static void end_sleep(struct sleep *sleep)
+{
+    for (uint32_t i = 0; i < sleep->count; i++)
+        cf_page_unref(sleep->pages[i]);
+}
+
+void cf_wait_progress(cuframes_publisher_t *publisher)
+{
+    /* Release: as for `ack`. */
+    atomic_fetch_add_explicit(&publisher->progress, 1, memory_order_release);
+    if (publisher->waiters > 0)
+        cf_futex_wake_all(&publisher->progress);
+}
+
+static void evict(cuframes_publisher_t *publisher, struct cf_client *client)
+{
+    cf_log(CUFRAMES_LOG_WARNING, "%s: evicting %s: it kept the publisher waiting for %d ms",
+           publisher->key, client->name, publisher->current->info.ack_timeout_ms);
+    publisher->stats.evicted++;
+    cf_clients_dismiss(publisher, client, CUFRAMES_ERR_EVICTED);
+}
+
+/* ---- for a slot ---- */
+
+/* What a wait for a slot is about: the oldest frame, and since when it is in the way. */
+struct slot_wait {
+    uint32_t slot;
+    uint64_t seq;
+    uint64_t mark; /* of the subscribers that were in the way then */
+    int64_t deadline;
+};
+
+static void begin_slot_wait(cuframes_publisher_t *publisher, const struct cf_generation *from,
+                            uint32_t slot, struct slot_wait *wait)
+{
+    *wait = (struct slot_wait){
+        .slot = slot,
+        .seq = from->writer.slots[slot].seq,
+        .mark = ++publisher->last_block_mark,
+        .deadline = cf_deadline(from->info.ack_timeout_ms),
+    };
+    for (uint32_t i = 0; i < publisher->peers.count; i++)
+        if (cf_writer_blocks(&from->writer, &publisher->peers, i, slot, true))
+            publisher->clients[i]->block_mark = wait->mark;
+}
+
+/* Evicts the subscribers that were in the way at first and still are. */
+static void evict_blockers(cuframes_publisher_t *publisher, const struct cf_ring_writer *writer,
+                           const struct slot_wait *wait)
+{
+    for (uint32_t i = publisher->peers.count; i-- > 0;)
+        if (publisher->clients[i]->block_mark == wait->mark &&
+            cf_writer_blocks(writer, &publisher->peers, i, wait->slot, true))
+            evict(publisher, publisher->clients[i]);
+}
+
+/* Sleeps until one of the subscribers in the way lets something go. */
+static void sleep_for_slot(cuframes_publisher_t *publisher, const struct cf_generation *from,
+                           int64_t deadline)
+{
+    const struct cf_ring_writer *writer = &from->writer;
+    struct cf_ring_blocker blockers[CUFRAMES_MAX_SLOTS];
+    struct sleep sleep = {.count = 0};
+    uint32_t count;
+
+    note_word(&sleep, &publisher->progress, NULL);
+    count = cf_writer_blockers(writer, &publisher->peers, true, blockers);
+    for (uint32_t i = 0; i < count; i++)
+        note_client(&sleep, publisher->clients[blockers[i].peer]);
+    /* The look after the words were noted: whoever has moved since moves its word. */
+    for (uint32_t i = 0; i < count; i++)
+        if (!cf_writer_blocks(writer, &publisher->peers, blockers[i].peer, blockers[i].slot, true))
+            count = 0;
+    if (count > 0)
+        sleep_until(publisher, &sleep, deadline);
+    end_sleep(&sleep);
+}
+
+/*
+ * Those that were in the way of the oldest frame for the whole of the timeout are evicted, so
+ * every round either ends, or evicts somebody, or finds that the ring has moved on.
+ */
+int cf_wait_for_slot(cuframes_publisher_t *publisher, struct cf_generation **generation,
+                     uint32_t *slot)
+{
+    const int64_t began = cf_now_ns();
+    struct slot_wait wait = {.slot = CF_NO_SLOT};
+    int err = CUFRAMES_OK;
+
+    for (;;) {
+        struct cf_ring_blocker blocker;
+        struct cf_generation *from = cf_publisher_source(publisher);
+        struct cf_ring_writer *writer = &from->writer;
+
+        *generation = from;
+        cf_writer_set_waiting(writer, true);
+        *slot = cf_writer_acquire(writer, &publisher->peers, true, &blocker);
+        if (*slot != CF_NO_SLOT)
+            break;
+        if (blocker.slot == CF_NO_SLOT) {
+            err = CUFRAMES_ERR_TOO_MANY;
+            break;
+        }
+        if (blocker.slot != wait.slot || writer->slots[blocker.slot].seq != wait.seq) {
+            begin_slot_wait(publisher, from, blocker.slot, &wait);
+        } else if (wait.deadline != CF_NEVER && cf_now_ns() >= wait.deadline) {
+            evict_blockers(publisher, writer, &wait);
+            wait.slot = CF_NO_SLOT;
+            continue;
+        }
+        sleep_for_slot(publisher, from, wait.deadline);
+    }
+    if (publisher->waiters == 0)
+        cf_writer_set_waiting(&(*generation)->writer, false);
+    publisher->stats.waited_ns += (uint64_t)(cf_now_ns() - began);
+    return err;
+}
+
+/* ---- for a change of generation ---- */
+
+/* An in-order subscriber that has not been sent the current generation. */
+static struct cf_client *find_straggler(const cuframes_publisher_t *publisher)
+{
+    for (uint32_t i = 0; i < publisher->peers.count; i++)
+        if (publisher->peers.peers[i].in_order && publisher->clients[i]->page->fd >= 0)
+            return publisher->clients[i];
+    return NULL;
+}
+
+bool cf_wait_for_followers(cuframes_publisher_t *publisher, int64_t *deadline)
+{
+    const int64_t now = cf_now_ns();
+    struct sleep sleep = {.count = 0};
+    struct cf_client *straggler;
+
+    note_word(&sleep, &publisher->progress, NULL);
+    straggler = find_straggler(publisher);
+    if (!straggler)
+        return false;
+    if (*deadline == 0)
+        *deadline = cf_deadline(publisher->current->info.ack_timeout_ms);
+    if (*deadline != CF_NEVER && now >= *deadline) {
+        evict(publisher, straggler);
+        return true;
+    }
+    sleep_until(publisher, &sleep, *deadline);
+    publisher->stats.waited_ns += (uint64_t)(cf_now_ns() - now);
+    return true;
+}
