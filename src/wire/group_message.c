@@ -70,6 +70,7 @@ static int check_fields(const struct cf_group_message *m, size_t fd_count)
             return refuse("an error that is none");
         break;
     case CF_GROUP_LEAVE:
+    case CF_GROUP_ASK:
         break;
     default:
         return refuse("an unknown type");

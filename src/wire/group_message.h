@@ -18,6 +18,7 @@ enum cf_group_message_type {
     CF_GROUP_JOIN = 1,  /* rank (or CF_GROUP_RANK_ANY), size */
     CF_GROUP_LEAVE = 2, /* a member that ends in good order */
     CF_GROUP_GIVE = 3,  /* descriptors: round, root, total, offset */
+    CF_GROUP_ASK = 4,   /* gives up waiting for the start; answered by ERROR: who is missing */
     /* hub to member */
     CF_GROUP_START = 16, /* rank, size; with the board's descriptor */
     CF_GROUP_ERROR = 17, /* error, rank, text */

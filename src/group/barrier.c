@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The barrier of a group, and breaking a group. tests/model/barrier.pml is the model; B1 to B8
+ * name its steps.
+ *
+ * A barrier counts arrivals; the last one resets the count and advances the generation, which is
+ * the word the others sleep on. The next round's arrivals can begin only after the generation has
+ * advanced, so the reset is safe. A rank that dies is not waited for: the hub breaks the group and
+ * wakes everybody; who was in a barrier that completed all the same has passed it.
+ */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/futex.h"
+#include "group/board.h"
+
+#define SPIN_MIN_NS 1000
+#define SPIN_MAX_NS 30000
+
+static void wake_sleepers(struct cf_board_barrier *shared)
+{
+    /* B5. Pairs with the fence B6 in sleep_a_while(): either this side sees the sleeper, or the
+     * sleeper sees the new generation and does not sleep. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&shared->sleepers, memory_order_relaxed) != 0)
+        cf_futex_wake_all(&shared->generation);
+}
+
+bool cf_board_break(struct cf_board *board, uint32_t size, enum cf_board_reason reason,
+                    uint32_t rank)
+{
+    uint32_t whole = 0;
+    /* Release: pairs with the acquire in cf_board_broken(). */
+    bool first = atomic_compare_exchange_strong_explicit(
+        &board->broken, &whole, (uint32_t)reason << 16 | (rank + 1), memory_order_acq_rel,
+        memory_order_relaxed);
+
+    /* Sleepers also look by themselves every CF_BARRIER_LOOK_MS: a rank that was about to sleep
+     * when it looked last is late by that much at most. */
+    for (uint32_t i = 0; i <= size; i++)
+        wake_sleepers(&board->barriers[i]);
+    return first;
+}
+
+enum cf_board_reason cf_board_broken(const struct cf_board *board, int32_t *rank)
+{
+    uint32_t broken = atomic_load_explicit(&board->broken, memory_order_acquire);
+
+    *rank = (int32_t)(broken & 0xffff) - 1;
+    return (enum cf_board_reason)(broken >> 16);
+}
+
+const char *cf_board_reason_text(enum cf_board_reason reason)
+{
+    switch (reason) {
+    case CF_BOARD_DIED:
+        return "died";
+    case CF_BOARD_LEFT:
+        return "left";
+    case CF_BOARD_LATE:
+        return "did not come in time";
+    case CF_BOARD_FAILED:
+        return "could not do its part";
+    default:
+        return "did what no rank does";
+    }
+}
+
+static bool is_broken(const struct cf_board *board)
+{
+    return atomic_load_explicit(&board->broken, memory_order_acquire) != 0;
+}
+
+static bool is_over(const struct cf_barrier *b)
+{
+    /* B7. Acquire: pairs with the release B4: what every rank did before it came is seen. */
+    return atomic_load_explicit(&b->board->barriers[b->ranks].generation, memory_order_acquire) !=
+           b->generation;
+}
+
+enum cf_barrier_result cf_barrier_enter(struct cf_barrier *b, uint32_t rank)
+{
+    struct cf_board_barrier *shared = &b->board->barriers[b->ranks];
+    struct cf_board_rank *line = cf_board_rank(b->board, b->size, rank);
+    uint32_t before;
+
+    if (is_broken(b->board))
+        return CF_BARRIER_BROKEN;
+    /* B1. Relaxed: it cannot advance before this rank has come. */
+    b->generation = atomic_load_explicit(&shared->generation, memory_order_relaxed);
+    atomic_store_explicit(&line->entered_generation, b->generation, memory_order_relaxed);
+    atomic_store_explicit(&line->entered_ranks, b->ranks, memory_order_relaxed);
+    /* B2. Acquire and release: the last one to come has seen what all the others did, and passes
+     * it on by B4. */
+    before = atomic_fetch_add_explicit(&shared->arrived, 1, memory_order_acq_rel);
+    if (before >= b->ranks) {
+        cf_board_break(b->board, b->size, CF_BOARD_NONSENSE, rank);
+        return CF_BARRIER_BROKEN;
+    }
+    if (before + 1 < b->ranks)
+        return CF_BARRIER_LOOK;
+    /* B3. Relaxed: released by B4. */
+    atomic_store_explicit(&shared->arrived, 0, memory_order_relaxed);
+    /* B4. Release: pairs with B7. */
+    atomic_store_explicit(&shared->generation, b->generation + 1, memory_order_release);
+    wake_sleepers(shared);
+    return CF_BARRIER_PASSED;
+}
+
+/* Spins where there is a core for every rank, for as long as that has paid lately. */
+static bool spin(struct cf_barrier *b)
+{
+    int64_t until;
+
+    if (!b->may_spin)
+        return false;
+    if (*b->spin_ns < SPIN_MIN_NS)
+        *b->spin_ns = SPIN_MIN_NS;
+    until = cf_now_ns() + *b->spin_ns;
+    do {
+        for (int i = 0; i < 32; i++) {
+            if (is_over(b)) {
+                *b->spin_ns = *b->spin_ns * 2 < SPIN_MAX_NS ? *b->spin_ns * 2 : SPIN_MAX_NS;
+                return true;
+            }
+#if defined(__x86_64__) || defined(__i386__)
+            __builtin_ia32_pause();
+#endif
+        }
+    } while (cf_now_ns() < until);
+    *b->spin_ns /= 2;
+    return false;
+}
+
+/* Sleeps until woken or `deadline`. */
+static void sleep_a_while(struct cf_barrier *b, int64_t deadline)
+{
+    struct cf_board_barrier *shared = &b->board->barriers[b->ranks];
+
+    atomic_fetch_add_explicit(&shared->sleepers, 1, memory_order_relaxed);
+    /* B6. Pairs with B5 in wake_sleepers(). */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!is_over(b) && !is_broken(b->board))
+        cf_futex_wait(&shared->generation, b->generation, deadline); /* B8 */
+    atomic_fetch_sub_explicit(&shared->sleepers, 1, memory_order_relaxed);
+}
+
+/* The first rank that has not come to this barrier. */
+static uint32_t find_missing(const struct cf_barrier *b)
+{
+    for (uint32_t r = 0; r < b->ranks; r++) {
+        const struct cf_board_rank *line = cf_board_rank(b->board, b->size, r);
+
+        if (atomic_load_explicit(&line->entered_ranks, memory_order_relaxed) != b->ranks ||
+            atomic_load_explicit(&line->entered_generation, memory_order_relaxed) != b->generation)
+            return r;
+    }
+    return 0;
+}
+
+enum cf_barrier_result cf_barrier_wait(struct cf_barrier *b, int64_t deadline_ns, uint32_t *missing)
+{
+    const int64_t look = cf_now_ns() + CF_BARRIER_LOOK_MS * CF_NS_PER_MS;
+
+    if (spin(b))
+        return CF_BARRIER_PASSED;
+    for (;;) {
+        int64_t now;
+
+        sleep_a_while(b, deadline_ns < look ? deadline_ns : look);
+        /* In this order: a barrier that was completed has been passed, whatever came after. */
+        if (is_over(b))
+            return CF_BARRIER_PASSED;
+        if (is_broken(b->board))
+            return CF_BARRIER_BROKEN;
+        now = cf_now_ns();
+        if (now >= deadline_ns) {
+            *missing = find_missing(b);
+            return CF_BARRIER_LATE;
+        }
+        if (now >= look)
+            return CF_BARRIER_LOOK;
+    }
+}
