@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -18,6 +21,8 @@
 #endif
 
 #define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+/* From this size on it is asked first whether the memory is there. */
+#define LARGE_SIZE (UINT64_C(64) << 20)
 
 static int wanted_seals(enum cf_shm_writer writer)
 {
@@ -42,13 +47,59 @@ static int open_memfd(const char *name)
     return fd;
 }
 
+/* Bytes that /proc/meminfo says can be had without harm to others, 0 if it cannot be read. */
+static uint64_t available_memory(void)
+{
+    static const char label[] = "MemAvailable:";
+    int CF_CLOSE fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+    char text[1024];
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    const char *found;
+
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    found = strstr(text, label);
+    return found ? strtoull(found + sizeof(label) - 1, NULL, 10) * 1024 : 0;
+}
+
+static uint64_t total_memory(void)
+{
+    struct sysinfo info;
+
+    return sysinfo(&info) == 0 ? (uint64_t)info.totalram * info.mem_unit : UINT64_MAX;
+}
+
+/* Reserving more than there is does not fail: the kernel ends other programs to make room. So
+ * what is plainly too much must not be tried. */
+static int check_available(size_t size)
+{
+    uint64_t available;
+
+    if (size < LARGE_SIZE)
+        return CUFRAMES_OK;
+    available = available_memory();
+    if (available == 0)
+        available = total_memory();
+    if (size <= available)
+        return CUFRAMES_OK;
+    return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY,
+                   "%zu MiB of shared memory are wanted and this machine has %llu MiB to give: use "
+                   "fewer slots or a smaller picture",
+                   size >> 20, (unsigned long long)(available >> 20));
+}
+
 int cf_shm_create(const char *name, size_t size, enum cf_shm_writer writer, int *fd,
                   struct cf_map *map)
 {
     size_t rounded = cf_page_round(size);
-    int CF_CLOSE file = open_memfd(name);
+    int CF_CLOSE file = -1;
     void *addr;
+    int err = check_available(rounded);
 
+    if (err)
+        return err;
+    file = open_memfd(name);
     if (file < 0)
         return cf_fail_errno(errno, "cannot make shared memory (memfd_create)");
     /* Reserves the pages now: memory that is missing is an error here, not a SIGBUS later. */

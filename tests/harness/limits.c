@@ -49,13 +49,14 @@ void test_unlimit_descriptors(void)
     CHECK_SYS(setrlimit(RLIMIT_NOFILE, &original));
 }
 
-void test_mount_small(const char *path, size_t bytes)
+void test_mount_small(const char *path, unsigned files)
 {
     char options[64];
 
     if (unshare(CLONE_NEWNS) != 0)
         SKIP("no mount namespace of its own: %m");
     CHECK_SYS(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
-    snprintf(options, sizeof(options), "mode=0700,size=%zu", bytes);
+    /* One more for the directory itself. */
+    snprintf(options, sizeof(options), "mode=0700,size=64k,nr_inodes=%u", files + 1);
     CHECK_SYS(mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options));
 }

@@ -18,6 +18,6 @@ void test_limit_descriptors(unsigned count);
 /* Back to the limit of the test's start. */
 void test_unlimit_descriptors(void);
 
-/* Moves the test into a mount namespace of its own and mounts a tmpfs of `bytes` on `path`; skips
- * where that is not allowed. */
-void test_mount_small(const char *path, size_t bytes);
+/* Moves the test into a mount namespace of its own and mounts a tmpfs on `path` that has room for
+ * `files` files; skips where that is not allowed. */
+void test_mount_small(const char *path, unsigned files);

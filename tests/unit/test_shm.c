@@ -202,6 +202,24 @@ TEST(impossible_sizes_are_an_error_and_leave_nothing)
     test_resources_free(&before);
 }
 
+TEST(more_memory_than_there_is_is_not_even_tried)
+{
+    static const size_t sizes[] = {(size_t)1 << 45, (size_t)1 << 42, (size_t)1 << 40};
+    struct cf_map map = {0};
+    int fd = -1;
+
+    test_fault_install();
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        /* Whatever the check says, this test reserves nothing: that would end other programs. */
+        test_fault_arm(TEST_FAULT_FALLOCATE, 1, ENOSPC);
+        CHECK_ERR_SAYS(cf_shm_create("cuframes-test", sizes[i], CF_SHM_MAKER_WRITES, &fd, &map),
+                       CUFRAMES_ERR_OUT_OF_MEMORY, "fewer slots");
+        CHECK_EQ(test_fault_calls(TEST_FAULT_FALLOCATE), 0U);
+        CHECK(!test_fault_disarm());
+    }
+    CHECK_EQ(fd, -1);
+}
+
 static void check_failing_step(enum test_fault call, int errnum, int error)
 {
     struct test_resources before;
