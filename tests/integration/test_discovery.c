@@ -142,8 +142,9 @@ static void expect_event(cuframes_watch_t *watch, cuframes_watch_event_type_t ty
     CHECK(test_readable(cuframes_watch_fd(watch), test_patience_ms()));
     CHECK_OK(cuframes_watch_next(watch, &event, test_patience_ms()));
     if (event.type != type || strcmp(event.key, key) != 0)
-        FAIL("%s of %s instead of %s of %s", event.type == CUFRAMES_WATCH_ADDED ? "ADDED" : "REMOVED",
-             event.key, type == CUFRAMES_WATCH_ADDED ? "ADDED" : "REMOVED", key);
+        FAIL("%s of %s instead of %s of %s",
+             event.type == CUFRAMES_WATCH_ADDED ? "ADDED" : "REMOVED", event.key,
+             type == CUFRAMES_WATCH_ADDED ? "ADDED" : "REMOVED", key);
 }
 
 static void expect_no_event(cuframes_watch_t *watch)
