@@ -246,7 +246,7 @@ static int find_group(const char *group, gid_t *gid)
 static int set_access(const char *path, mode_t mode, const char *group)
 {
     struct stat st;
-    gid_t gid;
+    gid_t gid = 0;
 
     if (group) {
         int err = find_group(group, &gid);

@@ -249,6 +249,7 @@ TEST(sending_to_nobody_is_an_error_and_no_signal)
     struct pair pair = make_pair();
     struct cf_message message;
 
+    CHECK(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
     wire_sample(CF_MSG_ATTACH, &message);
     close(pair.peer);
     CHECK_ERR_SAYS(cf_connection_send(pair.library, &message, NULL, 0), CUFRAMES_ERR_DISCONNECTED,
@@ -391,7 +392,8 @@ TEST(system_calls_that_fail_are_told)
     test_fault_install();
     wire_sample(CF_MSG_QUERY, &message);
     test_fault_arm(TEST_FAULT_SENDMSG, 1, ENOBUFS);
-    CHECK_ERR_SAYS(cf_connection_send(pair.library, &message, NULL, 0), CUFRAMES_ERR_IO, "cannot send a message");
+    CHECK_ERR_SAYS(cf_connection_send(pair.library, &message, NULL, 0), CUFRAMES_ERR_IO,
+                   "cannot send a message");
     test_fault_arm(TEST_FAULT_SENDMSG, 1, ETOOMANYREFS);
     CHECK_ERR(cf_connection_send(pair.library, &message, NULL, 0), CUFRAMES_ERR_TOO_MANY);
     test_fault_arm(TEST_FAULT_SENDMSG, 1, EINTR);

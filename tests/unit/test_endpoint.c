@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -566,6 +567,47 @@ TEST(lock_that_is_no_file_is_refused)
     CHECK_SYS(mkfifo(test_runtime_path(KEY ".lock"), 0600));
     check_taken(KEY, CUFRAMES_ERR_IO, "not a regular file");
     CHECK_SYS(unlink(test_runtime_path(KEY ".lock")));
+}
+
+/* In the place of libc's, to be where no test can be otherwise: between open() and flock(). */
+static void (*before_flock)(void);
+
+int flock(int fd, int operation)
+{
+    if (before_flock)
+        before_flock();
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
+static int rivals_lock = -1;
+static int locks_tried;
+
+/* First the rival who had the lock removes its name, and another one makes and takes a new lock;
+ * at the third try that one has finished too. */
+static void rivals(void)
+{
+    const char *path = test_runtime_path(KEY ".lock");
+
+    locks_tried++;
+    if (locks_tried == 1) {
+        CHECK_SYS(unlink(path));
+        rivals_lock = CHECK_SYS(open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+        CHECK_SYS(syscall(SYS_flock, rivals_lock, LOCK_EX | LOCK_NB));
+    } else if (locks_tried == 3) {
+        CHECK_SYS(unlink(path));
+        close(rivals_lock);
+    }
+}
+
+TEST(lock_on_a_file_without_a_name_is_none)
+{
+    struct cf_endpoint endpoint;
+
+    before_flock = rivals;
+    endpoint = take(KEY);
+    /* The nameless one, the rival's, the rival's again (removed by now), and an own one. */
+    CHECK_EQ(locks_tried, 4);
+    cf_endpoint_close(&endpoint);
 }
 
 TEST(lock_that_is_never_given_back_ends_in_a_timeout)
