@@ -17,6 +17,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/imgutils.h>
+#include <libavutil/intreadwrite.h>
 
 #include "nut_error.h"
 #include "pixfmt.h"
@@ -178,7 +179,9 @@ int nut_writer_open_channel(int fd, const cuframes_frame_t *first,
         return nut_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     writer->fd = fd;
     writer->picture_format = cuframes_frame_format(first);
-    writer->pix_fmt = pixfmt_to_av(writer->picture_format);
+    writer->pix_fmt = writer->picture_format == CUFRAMES_FORMAT_P010
+                          ? AV_PIX_FMT_YUV420P10LE
+                          : pixfmt_to_av(writer->picture_format);
     cuframes_frame_size(first, &writer->width, &writer->height);
     err = open_output(writer);
     if (!err)
@@ -219,24 +222,60 @@ static int64_t stream_time(struct nut_writer *writer, const cuframes_frame_t *fr
     return time;
 }
 
-static int pack(struct nut_writer *writer, const cuframes_frame_t *frame)
+/*
+ * NUT has no name for P010 (FFmpeg's muxer gives it that of another format), so it is written as
+ * yuv420p10: the samples' 10 bits at the bottom, chroma in planes of their own.
+ */
+static void lower_samples(const uint8_t *from, size_t step, size_t count, uint8_t *to)
 {
-    const uint8_t *data[4] = {NULL};
-    int pitches[4] = {0};
-    int size = av_image_get_buffer_size(writer->pix_fmt, writer->width, writer->height, 1);
+    for (size_t i = 0; i < count; i++)
+        AV_WL16(to + 2 * i, AV_RL16(from + 2 * step * i) >> 6);
+}
 
-    for (int32_t i = 0; i < cuframes_frame_plane_count(frame); i++) {
-        cuframes_plane_t plane;
+static void pack_p010(const cuframes_plane_t *luma, const cuframes_plane_t *chroma, uint8_t *to)
+{
+    size_t half_row = chroma->row_bytes / 2;
+    size_t half_size = half_row * chroma->rows;
+    uint8_t *u = to + (size_t)luma->row_bytes * luma->rows;
 
-        if (cuframes_frame_plane(frame, i, &plane))
-            return nut_fail(CUFRAMES_ERR_INTERNAL, "%s", cuframes_last_error());
-        data[i] = plane.data;
-        pitches[i] = (int)plane.pitch;
+    for (uint32_t y = 0; y < luma->rows; y++)
+        lower_samples((const uint8_t *)luma->data + (size_t)y * luma->pitch, 1, luma->row_bytes / 2,
+                      to + (size_t)y * luma->row_bytes);
+    for (uint32_t y = 0; y < chroma->rows; y++, u += half_row) {
+        const uint8_t *from = (const uint8_t *)chroma->data + (size_t)y * chroma->pitch;
+
+        lower_samples(from, 2, half_row / 2, u);
+        lower_samples(from + 2, 2, half_row / 2, u + half_size);
     }
-    if (size < 0 || av_new_packet(writer->packet, size) < 0)
-        return nut_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
+}
+
+static void pack_planes(struct nut_writer *writer, const cuframes_plane_t planes[4], int size)
+{
+    const uint8_t *data[4];
+    int pitches[4];
+
+    for (int i = 0; i < 4; i++) {
+        data[i] = planes[i].data;
+        pitches[i] = (int)planes[i].pitch;
+    }
     av_image_copy_to_buffer(writer->packet->data, size, data, pitches, writer->pix_fmt,
                             writer->width, writer->height, 1);
+}
+
+static int pack(struct nut_writer *writer, const cuframes_frame_t *frame)
+{
+    cuframes_plane_t planes[4] = {0};
+    int size = av_image_get_buffer_size(writer->pix_fmt, writer->width, writer->height, 1);
+
+    for (int32_t i = 0; i < cuframes_frame_plane_count(frame); i++)
+        if (cuframes_frame_plane(frame, i, &planes[i]))
+            return nut_fail(CUFRAMES_ERR_INTERNAL, "%s", cuframes_last_error());
+    if (size < 0 || av_new_packet(writer->packet, size) < 0)
+        return nut_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
+    if (writer->picture_format == CUFRAMES_FORMAT_P010)
+        pack_p010(&planes[0], &planes[1], writer->packet->data);
+    else
+        pack_planes(writer, planes, size);
     return CUFRAMES_OK;
 }
 
