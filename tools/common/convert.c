@@ -7,8 +7,10 @@
  */
 #include "common/convert.h"
 
+#include <endian.h>
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 #define CHUNK      256 /* pixels; even, so that chroma pairs are not split */
 #define FIXED_BITS 14
@@ -19,8 +21,9 @@ struct chunk {
 
 /* R = (y_scale * (Y - y_zero) + r_v * V' + half) >> FIXED_BITS and so on, U' = U - 512. */
 struct matrix {
-    int32_t y_zero, y_scale;
-    int32_t r_v, g_u, g_v, b_u;
+    /* 16 bits, as the samples: every vector unit has the product of two 16-bit numbers. */
+    int16_t y_zero, y_scale;
+    int16_t r_v, g_u, g_v, b_u;
 };
 
 int picture_of_frame(const cuframes_frame_t *frame, struct picture *picture)
@@ -67,9 +70,9 @@ static bool is_gray(cuframes_format_t format)
     return format == CUFRAMES_FORMAT_GRAYSCALE || format == CUFRAMES_FORMAT_GRAY16;
 }
 
-static int32_t fixed(double value)
+static int16_t fixed(double value)
 {
-    return (int32_t)lrint(value * (1 << FIXED_BITS));
+    return (int16_t)lrint(value * (1 << FIXED_BITS));
 }
 
 static struct matrix matrix_of(const struct picture *picture)
@@ -116,14 +119,18 @@ static void unpack16(const uint8_t *from, int count, int16_t *to)
 /* Chroma of half width: each sample twice. */
 static void unpack8_half(const uint8_t *from, int step, int count, int16_t *to)
 {
-    for (int i = 0; i < count; i++)
-        to[i] = (int16_t)(from[i / 2 * step] << 2);
+    for (int i = 0; i < count / 2; i++)
+        to[2 * i] = to[2 * i + 1] = (int16_t)(from[i * step] << 2);
+    if (count % 2)
+        to[count - 1] = (int16_t)(from[count / 2 * step] << 2);
 }
 
 static void unpack16_half(const uint8_t *from, int count, int16_t *to)
 {
-    for (int i = 0; i < count; i++)
-        to[i] = sample16(from + i / 2 * 4);
+    for (int i = 0; i < count / 2; i++)
+        to[2 * i] = to[2 * i + 1] = sample16(from + 4 * i);
+    if (count % 2)
+        to[count - 1] = sample16(from + count / 2 * 4);
 }
 
 static void unpack_neutral(int count, int16_t *to)
@@ -182,19 +189,21 @@ static int32_t clamp255(int32_t value)
     return value < 0 ? 0 : value > 255 ? 255 : value;
 }
 
-static void apply_matrix(const struct matrix *m, int count, struct chunk *chunk)
+static void apply_matrix(const struct matrix *matrix, int count, struct chunk *chunk)
 {
+    const struct matrix m = *matrix; /* a copy cannot be what the loop writes to */
     int16_t *restrict a = chunk->samples[0];
     int16_t *restrict b = chunk->samples[1];
     int16_t *restrict c = chunk->samples[2];
 
     for (int i = 0; i < count; i++) {
-        int32_t y = (a[i] - m->y_zero) * m->y_scale + (1 << (FIXED_BITS - 1));
-        int32_t u = b[i] - 512, v = c[i] - 512;
+        int16_t y = (int16_t)(a[i] - m.y_zero), u = (int16_t)(b[i] - 512),
+                v = (int16_t)(c[i] - 512);
+        int32_t luma = y * m.y_scale + (1 << (FIXED_BITS - 1));
 
-        a[i] = (int16_t)clamp255((y + m->r_v * v) >> FIXED_BITS);
-        b[i] = (int16_t)clamp255((y + m->g_u * u + m->g_v * v) >> FIXED_BITS);
-        c[i] = (int16_t)clamp255((y + m->b_u * u) >> FIXED_BITS);
+        a[i] = (int16_t)clamp255((luma + v * m.r_v) >> FIXED_BITS);
+        b[i] = (int16_t)clamp255((luma + u * m.g_u + v * m.g_v) >> FIXED_BITS);
+        c[i] = (int16_t)clamp255((luma + u * m.b_u) >> FIXED_BITS);
     }
 }
 
@@ -215,23 +224,24 @@ static bool rgb_places(cuframes_format_t format, int *step, int places[3])
     return true;
 }
 
-static void pack(const struct chunk *chunk, enum convert_order order, int count, uint8_t *out)
+static void pack_rgb(const struct chunk *chunk, int count, uint8_t *restrict out)
 {
-    const int16_t *r = chunk->samples[0], *g = chunk->samples[1], *b = chunk->samples[2];
-
-    if (order == CONVERT_RGB) {
-        for (int i = 0; i < count; i++) {
-            out[3 * i] = (uint8_t)r[i];
-            out[3 * i + 1] = (uint8_t)g[i];
-            out[3 * i + 2] = (uint8_t)b[i];
-        }
-        return;
-    }
     for (int i = 0; i < count; i++) {
-        out[4 * i] = (uint8_t)b[i];
-        out[4 * i + 1] = (uint8_t)g[i];
-        out[4 * i + 2] = (uint8_t)r[i];
-        out[4 * i + 3] = 255;
+        out[3 * i] = (uint8_t)chunk->samples[0][i];
+        out[3 * i + 1] = (uint8_t)chunk->samples[1][i];
+        out[3 * i + 2] = (uint8_t)chunk->samples[2][i];
+    }
+}
+
+/* A word for each pixel, which vectorises where four bytes do not. */
+static void pack_bgrx(const struct chunk *chunk, int count, uint8_t *restrict out)
+{
+    for (int i = 0; i < count; i++) {
+        uint32_t pixel =
+            htole32(0xff000000U | (uint32_t)chunk->samples[0][i] << 16 |
+                    (uint32_t)chunk->samples[1][i] << 8 | (uint32_t)chunk->samples[2][i]);
+
+        memcpy(out + 4 * (size_t)i, &pixel, sizeof(pixel));
     }
 }
 
@@ -260,7 +270,10 @@ static void convert_row(const struct picture *picture, const struct matrix *matr
             unpack_yuv(picture, x, y, count, &chunk);
             apply_matrix(matrix, count, &chunk);
         }
-        pack(&chunk, order, count, out + (size_t)x * (order == CONVERT_RGB ? 3 : 4));
+        if (order == CONVERT_RGB)
+            pack_rgb(&chunk, count, out + 3 * (size_t)x);
+        else
+            pack_bgrx(&chunk, count, out + 4 * (size_t)x);
     }
 }
 
