@@ -6,6 +6,8 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <SDL.h>
 
@@ -314,6 +316,21 @@ static int run(struct window *window)
     return rc;
 }
 
+/* SDL falls back to a display that nobody sees, which is of use only to those who ask for it. */
+static int open_display(void)
+{
+    const char *driver;
+
+    if (SDL_Init(SDL_INIT_VIDEO) < 0)
+        return report_failed("no display: %s; a window needs $DISPLAY or $WAYLAND_DISPLAY",
+                             SDL_GetError());
+    driver = SDL_GetCurrentVideoDriver();
+    if (getenv("SDL_VIDEODRIVER") || !driver || strcmp(driver, "offscreen") != 0)
+        return TOOL_CONTINUE;
+    SDL_Quit();
+    return report_failed("no display can be reached: a window needs $DISPLAY or $WAYLAND_DISPLAY");
+}
+
 int command_view(int argc, char **argv)
 {
     /* A camera that restarts is no reason for the window to go. */
@@ -327,9 +344,9 @@ int command_view(int argc, char **argv)
         return rc;
     SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
-    if (SDL_Init(SDL_INIT_VIDEO) < 0)
-        return report_failed("no display: %s; a window needs $DISPLAY or $WAYLAND_DISPLAY",
-                             SDL_GetError());
+    rc = open_display();
+    if (rc != TOOL_CONTINUE)
+        return rc;
     stop_on_signals();
     rc = run(&window);
     SDL_Quit();

@@ -205,6 +205,24 @@ class Channel(toolbox.ToolTest):
         self.assertEqual(result["torn"], 0)
         self.end(source)
 
+    def test_view(self):
+        if "no SDL2" in self.start("view", "x").communicate()[1].decode():
+            self.skipTest("built without SDL2")
+        source = self.source("cam1", "--fps", "100", "--alternate-size", "33x17", "--alternate-every",
+                             "5")
+        self.env["SDL_VIDEODRIVER"] = "dummy"
+        self.run_tool("view", "cam1", "--frames", "20")
+        self.run_tool("view", "nobody", "--wait", "0", code=1)
+        view = self.start("view", "cam1")
+        self.wait_for(lambda: self.run_json("info", "cam1", "--json")["subscribers"], "the window")
+        self.end(view)
+        del self.env["SDL_VIDEODRIVER"]
+        for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+            self.env.pop(name, None)
+        _, err = self.run_tool("view", "cam1", code=1)
+        self.assertIn("$DISPLAY", err)
+        self.end(source)
+
     def test_sub_count(self):
         link = os.path.join(self.dir, "sub_count")
         os.symlink(toolbox.CUFRAMES, link)

@@ -10,6 +10,10 @@ import zlib
 
 import toolbox
 
+FFMPEG_NAMES = {"nv12": "nv12", "yuv420p": "yuv420p", "yuv444p": "yuv444p", "p010": "yuv420p10le",
+                "rgb": "rgb24", "bgr": "bgr24", "rgba": "rgba", "bgra": "bgra", "grayscale": "gray",
+                "gray16": "gray16le"}
+
 WIDTH, HEIGHT = 33, 17
 HALF = (WIDTH + 1) // 2 * ((HEIGHT + 1) // 2)
 
@@ -37,6 +41,14 @@ def png_rows(data):
                 row[i] = (row[i] + row[i - 3]) & 255
         rows.append(bytes(row))
     return width, height, rows
+
+
+def planar_ten_bits(raw):
+    """A P010 frame with its samples' bits at the bottom and chroma in planes of its own."""
+    count, luma = len(raw) // 2, WIDTH * HEIGHT
+    samples = [s >> 6 for s in struct.unpack(f"<{count}H", raw)]
+    planar = samples[:luma] + samples[luma::2] + samples[luma + 1 :: 2]
+    return struct.pack(f"<{count}H", *planar)
 
 
 class Stream(toolbox.ToolTest):
@@ -77,13 +89,7 @@ class Stream(toolbox.ToolTest):
 
     def test_y4m_of_ten_bits_has_them_at_the_bottom(self):
         y4m, raw = self.frames(1, "p010", "--format", "y4m")
-        frame = y4m.split(b"FRAME\n", 1)[1]
-        luma, half = WIDTH * HEIGHT, HALF
-        samples = struct.unpack(f"<{luma + 2 * half}H", frame)
-        source = [s >> 6 for s in struct.unpack(f"<{luma + 2 * half}H", raw)]
-        self.assertEqual(list(samples[:luma]), source[:luma])
-        self.assertEqual(list(samples[luma : luma + half]), source[luma::2])
-        self.assertEqual(list(samples[luma + half :]), source[luma + 1 :: 2])
+        self.assertEqual(y4m.split(b"FRAME\n", 1)[1], planar_ten_bits(raw))
 
     def test_y4m_has_no_rgb(self):
         source = self.source("cam1", "--format", "rgb")
@@ -95,13 +101,19 @@ class Stream(toolbox.ToolTest):
     def test_ffmpeg_reads_what_was_published(self):
         if not shutil.which("ffmpeg"):
             self.skipTest("no ffmpeg")
-        for kind in ("y4m", "nut"):
-            stream, raw = self.frames(3, "yuv420p", "--format", kind)
+        streams = [("nut", pixels) for pixels in FFMPEG_NAMES]
+        streams += [("yuv4mpegpipe", p) for p in ("nv12", "yuv420p", "yuv444p", "p010", "grayscale")]
+        for kind, pixels in streams:
+            option = "nut" if kind == "nut" else "y4m"
+            stream, raw = self.frames(3, pixels, "--format", option)
+            if pixels == "p010":
+                raw = b"".join(planar_ten_bits(raw[i * len(raw) // 3 :][: len(raw) // 3])
+                               for i in range(3))
             decoded = subprocess.run(
-                ["ffmpeg", "-v", "error", "-f", {"y4m": "yuv4mpegpipe", "nut": "nut"}[kind], "-i",
-                 "pipe:", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-vsync", "0", "pipe:"],
+                ["ffmpeg", "-v", "error", "-f", kind, "-i", "pipe:", "-f", "rawvideo", "-pix_fmt",
+                 FFMPEG_NAMES[pixels], "-vsync", "0", "pipe:"],
                 input=stream, capture_output=True, timeout=toolbox.TIMEOUT_S, check=True)
-            self.assertEqual(decoded.stdout, raw, kind)
+            self.assertEqual(decoded.stdout, raw, (kind, pixels))
 
     def test_reader_of_the_pipe_goes_away(self):
         source = self.source("cam1", "--fps", "200")
