@@ -211,6 +211,17 @@ class Publisher
         publisher_.reset(publisher);
     }
 
+    /** A channel in the caller's own device buffers (see cuframes_publisher_create_external()). */
+    Publisher(const PublisherOptions &options, void **ptrs, int count, std::size_t frame_size)
+    {
+        cuframes_publisher_config_t config = options.config();
+        config.ownership = CUFRAMES_OWNERSHIP_EXTERNAL;
+        cuframes_publisher_t *publisher = nullptr;
+        detail::check(
+            cuframes_publisher_create_external(&config, ptrs, count, frame_size, &publisher));
+        publisher_.reset(publisher);
+    }
+
     /** Start of a free slot. Throws an Error with WOULD_BLOCK when every slot is held. */
     void *acquire()
     {
@@ -234,6 +245,12 @@ class Publisher
     void publish(void *stream, std::int64_t pts_ns)
     {
         detail::check(cuframes_publisher_publish(raw(), stream, pts_ns));
+    }
+
+    /** Announces one of the buffers that the channel was made of. */
+    void publish_external(void *ptr, void *stream, std::int64_t pts_ns)
+    {
+        detail::check(cuframes_publisher_publish_external(raw(), ptr, stream, pts_ns));
     }
 
     /** A slot of its own; nothing when every slot is held. */
@@ -510,7 +527,8 @@ class Subscriber
         return Frame(frame);
     }
 
-    /** A descriptor that polls readable when next(stream, 0) has something to say. */
+    /** A descriptor that polls readable when next(stream, 0) has something to say. Needs the flag
+     *  CUFRAMES_SUBSCRIBER_POLL. */
     int fd()
     {
         return detail::check(cuframes_subscriber_fd(raw()));
