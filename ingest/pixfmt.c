@@ -41,8 +41,7 @@ bool pixfmt_from_av(enum AVPixelFormat format, cuframes_format_t *found)
     return false;
 }
 
-/* The same samples without the "full range" in the name: the choice below would count it a loss. */
-static enum AVPixelFormat plain(enum AVPixelFormat format)
+enum AVPixelFormat pixfmt_plain(enum AVPixelFormat format)
 {
     switch (format) {
     case AV_PIX_FMT_YUVJ420P:
@@ -62,7 +61,7 @@ static enum AVPixelFormat plain(enum AVPixelFormat format)
 
 bool pixfmt_is_full_range(enum AVPixelFormat format)
 {
-    return plain(format) != format;
+    return pixfmt_plain(format) != format;
 }
 
 cuframes_format_t pixfmt_nearest(enum AVPixelFormat format)
@@ -78,7 +77,8 @@ cuframes_format_t pixfmt_nearest(enum AVPixelFormat format)
             list[count++] = formats[i].av;
     }
     list[count] = AV_PIX_FMT_NONE;
-    pixfmt_from_av(avcodec_find_best_pix_fmt_of_list(list, plain(format), alpha, NULL), &found);
+    pixfmt_from_av(avcodec_find_best_pix_fmt_of_list(list, pixfmt_plain(format), alpha, NULL),
+                   &found);
     return found;
 }
 

@@ -20,6 +20,9 @@ bool pixfmt_from_av(enum AVPixelFormat format, cuframes_format_t *found);
 /* The format to convert `format` to with the least loss, one of this library's. */
 cuframes_format_t pixfmt_nearest(enum AVPixelFormat format);
 
+/* The same samples without "full range" in the format's name. */
+enum AVPixelFormat pixfmt_plain(enum AVPixelFormat format);
+
 bool pixfmt_is_rgb(enum AVPixelFormat format);
 /* YUVJ formats say "full range" in the format itself. */
 bool pixfmt_is_full_range(enum AVPixelFormat format);

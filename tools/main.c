@@ -12,6 +12,7 @@
 #include "command.h"
 #include "common/output.h"
 #include "common/report.h"
+#include "ingest.h"
 
 struct command {
     const char *name;
@@ -19,7 +20,13 @@ struct command {
     const char *summary; /* NULL = not in the list of subcommands */
 };
 
+static int command_ingest(int argc, char **argv)
+{
+    return ingest_main(argc, argv, report_name());
+}
+
 static const struct command commands[] = {
+    {"ingest", command_ingest, "decode a camera, a file or a device once and publish it"},
     {"test-source", command_test_source, "publish a test pattern"},
     {"sub", command_sub, "read a channel, count, verify and measure"},
     {"ls", command_ls, "list the channels"},
@@ -33,6 +40,7 @@ static const struct command commands[] = {
 
 /* Names of the program itself that stand for one subcommand. */
 static const struct command programs[] = {
+    {"cuframes-rtsp-source", command_ingest, NULL},
     {"sub_count", command_sub_count, NULL},
 };
 

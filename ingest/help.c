@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The text of --help. The man pages say more.
+ */
+#include "help.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char ingest_usage[] =
+    "Usage: cuframes ingest INPUT --key KEY [OPTION...]\n"
+    "\n"
+    "Opens a camera, a file or a device, decodes it once and shares the pictures as channel KEY.\n"
+    "INPUT is a URL (rtsp://, http://, ...), a file, or a device (/dev/video0).\n";
+
+static const char rtsp_source_usage[] =
+    "Usage: cuframes-rtsp-source --rtsp URL --key KEY [OPTION...]\n"
+    "\n"
+    "Opens a camera, decodes it once and shares the pictures as channel KEY. This is the command\n"
+    "\"cuframes ingest\" under its former name, and takes all its options.\n"
+    "\n"
+    "  --rtsp URL             the camera (or a file)\n"
+    "  --ring N               the same as --slots\n"
+    "  --scale WxH            the same as --size\n"
+    "  --verbose              the same as --log debug\n"
+    "  --cuda-device N        accepted with a warning: this version has no GPU memory\n"
+    "  --enable-packet-ring   accepted with a warning: this version shares no packets\n";
+
+static const char options[] =
+    "\n"
+    "Input\n"
+    "  --url-file FILE        read the URL from the first line of FILE\n"
+    "  --url-env VAR          read the URL from the environment variable VAR\n"
+    "  --rtsp-transport T     tcp (default), udp, or auto: udp, and tcp where it fails\n"
+    "  --timeout S            a connection without data for S seconds is lost (default 10)\n"
+    "  --no-reconnect         end with an error when a live input is lost\n"
+    "  --realtime             play a file at its own speed\n"
+    "  --loop                 start a file again at its end\n"
+    "  --input-format F       name of the FFmpeg demuxer or device (v4l2, lavfi, ...)\n"
+    "  --input-option N=V     option of that demuxer; can be given several times\n"
+    "  --threads N            decoding threads; 0 (default) chooses\n"
+    "\n"
+    "What is published\n"
+    "  --key KEY              name of the channel: A-Z a-z 0-9 _ -\n"
+    "  --size WxH             scale the pictures\n"
+    "  --format F             convert them: nv12 yuv420p rgb bgr rgba bgra grayscale gray16 p010\n"
+    "                         yuv444p\n"
+    "  --fps N                publish at most N pictures a second\n"
+    "\n"
+    "Subscribers\n"
+    "  --slots N              slots for subscribers, on top of the decoder's (default 8)\n"
+    "  --policy drop|wait     go on without subscribers that are late (default), or wait for "
+    "those\n"
+    "                         that read in order\n"
+    "  --ack-timeout-ms N     policy wait: evict a subscriber after N ms (default 200)\n"
+    "  --wait-subscribers N   publish nothing until N subscribers are there\n"
+    "  --memory auto|host     where frames are shared; both are host memory in this version\n"
+    "  --socket-mode OCTAL    permissions of the channel's socket (default 600)\n"
+    "  --socket-group GROUP   group of the channel's socket\n"
+    "  --runtime-dir DIR      where the sockets are\n"
+    "\n"
+    "  --stats-interval S     print a line of figures every S seconds\n"
+    "  --log LEVEL            error, warning, info (default) or debug\n"
+    "  --help                 this text\n"
+    "\n"
+    "Exit code: 0 the file ended, or SIGTERM or SIGINT; 1 failed; 2 wrong usage.\n";
+
+void help_print(const char *progname)
+{
+    fputs(strcmp(progname, "cuframes-rtsp-source") == 0 ? rtsp_source_usage : ingest_usage, stdout);
+    fputs(options, stdout);
+}

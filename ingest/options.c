@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The command line: a table of options, one function for each kind of value. The form
+ * cuframes-rtsp-source has names of its own for some (--rtsp, --ring, --scale, --verbose), which
+ * the other form understands too.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "help.h"
+#include "log.h"
+#include "redact.h"
+
+#define DEFAULT_TIMEOUT_S      10
+#define DEFAULT_ACK_TIMEOUT_MS 200
+#define URL_SIZE               8192
+
+enum option_id {
+    OPT_INPUT = 256,
+    OPT_KEY,
+    OPT_URL_FILE,
+    OPT_URL_ENV,
+    OPT_INPUT_FORMAT,
+    OPT_INPUT_OPTION,
+    OPT_TRANSPORT,
+    OPT_TIMEOUT,
+    OPT_RECONNECT,
+    OPT_NO_RECONNECT,
+    OPT_REALTIME,
+    OPT_LOOP,
+    OPT_SIZE,
+    OPT_FORMAT,
+    OPT_FPS,
+    OPT_POLICY,
+    OPT_ACK_TIMEOUT,
+    OPT_SLOTS,
+    OPT_THREADS,
+    OPT_WAIT_SUBSCRIBERS,
+    OPT_MEMORY,
+    OPT_SOCKET_MODE,
+    OPT_SOCKET_GROUP,
+    OPT_RUNTIME_DIR,
+    OPT_STATS_INTERVAL,
+    OPT_LOG,
+    OPT_VERBOSE,
+    OPT_CUDA_DEVICE,
+    OPT_PACKET_RING,
+    OPT_HELP
+};
+
+static const struct option long_options[] = {
+    {"input", required_argument, NULL, OPT_INPUT},
+    {"rtsp", required_argument, NULL, OPT_INPUT},
+    {"key", required_argument, NULL, OPT_KEY},
+    {"url-file", required_argument, NULL, OPT_URL_FILE},
+    {"url-env", required_argument, NULL, OPT_URL_ENV},
+    {"input-format", required_argument, NULL, OPT_INPUT_FORMAT},
+    {"input-option", required_argument, NULL, OPT_INPUT_OPTION},
+    {"rtsp-transport", required_argument, NULL, OPT_TRANSPORT},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"reconnect", no_argument, NULL, OPT_RECONNECT},
+    {"no-reconnect", no_argument, NULL, OPT_NO_RECONNECT},
+    {"realtime", no_argument, NULL, OPT_REALTIME},
+    {"loop", no_argument, NULL, OPT_LOOP},
+    {"size", required_argument, NULL, OPT_SIZE},
+    {"scale", required_argument, NULL, OPT_SIZE},
+    {"format", required_argument, NULL, OPT_FORMAT},
+    {"fps", required_argument, NULL, OPT_FPS},
+    {"policy", required_argument, NULL, OPT_POLICY},
+    {"ack-timeout-ms", required_argument, NULL, OPT_ACK_TIMEOUT},
+    {"slots", required_argument, NULL, OPT_SLOTS},
+    {"ring", required_argument, NULL, OPT_SLOTS},
+    {"threads", required_argument, NULL, OPT_THREADS},
+    {"wait-subscribers", required_argument, NULL, OPT_WAIT_SUBSCRIBERS},
+    {"memory", required_argument, NULL, OPT_MEMORY},
+    {"socket-mode", required_argument, NULL, OPT_SOCKET_MODE},
+    {"socket-group", required_argument, NULL, OPT_SOCKET_GROUP},
+    {"runtime-dir", required_argument, NULL, OPT_RUNTIME_DIR},
+    {"stats-interval", required_argument, NULL, OPT_STATS_INTERVAL},
+    {"log", required_argument, NULL, OPT_LOG},
+    {"verbose", no_argument, NULL, OPT_VERBOSE},
+    {"cuda-device", required_argument, NULL, OPT_CUDA_DEVICE},
+    {"enable-packet-ring", no_argument, NULL, OPT_PACKET_RING},
+    {"help", no_argument, NULL, OPT_HELP},
+    {0},
+};
+
+/* What was asked for that this version cannot do; said once the reports are open. */
+struct requests {
+    bool cuda_device, packet_ring;
+};
+
+static bool wrong(const char *format, ...) CUFRAMES_PRINTF(1, 2);
+
+static bool wrong(const char *format, ...)
+{
+    char line[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    log_line(CUFRAMES_LOG_ERROR, "%s", line);
+    return false;
+}
+
+static bool parse_int(const char *name, const char *text, long low, long high, int32_t *value)
+{
+    char *end;
+    long number;
+
+    errno = 0;
+    number = strtol(text, &end, 10);
+    if (errno || end == text || *end || number < low || number > high)
+        return wrong("--%s %s: give a number from %ld to %ld", name, text, low, high);
+    *value = (int32_t)number;
+    return true;
+}
+
+static bool parse_double(const char *name, const char *text, double low, double high, double *value)
+{
+    char *end;
+    double number = strtod(text, &end);
+
+    if (end == text || *end || !isfinite(number) || number < low || number > high)
+        return wrong("--%s %s: give a number from %g to %g", name, text, low, high);
+    *value = number;
+    return true;
+}
+
+static bool parse_size(const char *text, struct options *options)
+{
+    int width, height, used = 0;
+
+    if (sscanf(text, "%dx%d%n", &width, &height, &used) != 2 || text[used] || width < 1 ||
+        height < 1 || width > CUFRAMES_MAX_DIMENSION || height > CUFRAMES_MAX_DIMENSION)
+        return wrong("--size %s: give WIDTHxHEIGHT in pixels, each from 1 to %d", text,
+                     CUFRAMES_MAX_DIMENSION);
+    options->width = width;
+    options->height = height;
+    return true;
+}
+
+static bool parse_format(const char *text, struct options *options)
+{
+    if (cuframes_format_from_name(text, &options->format))
+        return wrong("--format: %s", cuframes_last_error());
+    options->format_given = true;
+    return true;
+}
+
+static bool parse_word(const char *name, const char *text, const char *const *words, int *index)
+{
+    char known[128] = "";
+
+    for (int i = 0; words[i]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *index = i;
+            return true;
+        }
+        strncat(known, i ? ", " : "", sizeof(known) - strlen(known) - 1);
+        strncat(known, words[i], sizeof(known) - strlen(known) - 1);
+    }
+    return wrong("--%s %s: give one of %s", name, text, known);
+}
+
+static bool parse_transport(const char *text, struct options *options)
+{
+    static const char *const words[] = {"tcp", "udp", "auto", NULL};
+    int index;
+
+    if (!parse_word("rtsp-transport", text, words, &index))
+        return false;
+    options->transport = (enum transport)index;
+    return true;
+}
+
+static bool parse_policy(const char *text, struct options *options)
+{
+    static const char *const words[] = {"drop", "wait", NULL};
+    int index;
+
+    if (!parse_word("policy", text, words, &index))
+        return false;
+    options->policy = (cuframes_policy_t)index;
+    return true;
+}
+
+static bool parse_log(const char *text, struct options *options)
+{
+    static const char *const words[] = {"error", "warning", "info", "debug", NULL};
+    int index;
+
+    if (!parse_word("log", text, words, &index))
+        return false;
+    options->log_level = (cuframes_log_level_t)index;
+    return true;
+}
+
+static bool parse_memory(const char *text)
+{
+    static const char *const words[] = {"auto", "host", "cuda", NULL};
+    int index;
+
+    if (!parse_word("memory", text, words, &index))
+        return false;
+    if (index == 2)
+        return wrong("--memory cuda: this version decodes into host memory only; leave the option "
+                     "out");
+    return true;
+}
+
+static bool parse_mode(const char *text, struct options *options)
+{
+    char *end;
+    unsigned long mode = strtoul(text, &end, 8);
+
+    if (end == text || *end || mode == 0 || mode > 0777)
+        return wrong("--socket-mode %s: give permission bits in octal, 660 say", text);
+    options->socket_mode = (uint32_t)mode;
+    return true;
+}
+
+static bool parse_input_option(char *text, struct options *options)
+{
+    char *value = strchr(text, '=');
+
+    if (!value || value == text)
+        return wrong("--input-option: give NAME=VALUE");
+    *value = '\0';
+    av_dict_set(&options->input_options, text, value + 1, 0);
+    *value = '=';
+    /* May hold a header with a password, or the like: nobody needs it in the process list. */
+    memset(value + 1, 'x', strlen(value + 1));
+    return true;
+}
+
+static bool set_input(const char *text, struct options *options)
+{
+    if (options->input)
+        return wrong("there is more than one input; give one");
+    if (!*text)
+        return wrong("the input is empty; give a URL, a file or a device");
+    options->input = strdup(text);
+    redact_remember(text);
+    return true;
+}
+
+static bool input_from_argument(char *text, struct options *options)
+{
+    if (!set_input(text, options))
+        return false;
+    redact_argument(text);
+    return true;
+}
+
+static bool input_from_file(const char *path, struct options *options)
+{
+    char line[URL_SIZE] = "";
+    FILE *file = fopen(path, "re");
+
+    if (!file)
+        return wrong("--url-file %s: %s", path, strerror(errno));
+    if (!fgets(line, sizeof(line), file))
+        line[0] = '\0';
+    fclose(file);
+    line[strcspn(line, "\r\n")] = '\0';
+    if (!line[0])
+        return wrong("--url-file %s: its first line is empty; put the URL there", path);
+    return set_input(line, options);
+}
+
+static bool input_from_environment(const char *name, struct options *options)
+{
+    const char *value = getenv(name);
+
+    if (!value || !*value)
+        return wrong("--url-env %s: the variable is not set", name);
+    return set_input(value, options);
+}
+
+static bool parse_input_kind(int id, char *value, struct options *o)
+{
+    switch (id) {
+    case OPT_INPUT:
+        return input_from_argument(value, o);
+    case OPT_URL_FILE:
+        return input_from_file(value, o);
+    case OPT_URL_ENV:
+        return input_from_environment(value, o);
+    case OPT_INPUT_FORMAT:
+        o->input_format = value;
+        return true;
+    case OPT_INPUT_OPTION:
+        return parse_input_option(value, o);
+    case OPT_TRANSPORT:
+        return parse_transport(value, o);
+    case OPT_TIMEOUT:
+        return parse_double("timeout", value, 0.1, 86400, &o->timeout_s);
+    case OPT_RECONNECT:
+    case OPT_NO_RECONNECT:
+        o->reconnect = id == OPT_RECONNECT;
+        return true;
+    case OPT_REALTIME:
+        o->realtime = true;
+        return true;
+    case OPT_LOOP:
+        o->loop = true;
+        return true;
+    default:
+        return wrong("an option has no code: a bug");
+    }
+}
+
+static bool parse_channel_kind(int id, char *value, struct options *o)
+{
+    switch (id) {
+    case OPT_KEY:
+        o->key = value;
+        return true;
+    case OPT_SIZE:
+        return parse_size(value, o);
+    case OPT_FORMAT:
+        return parse_format(value, o);
+    case OPT_FPS:
+        return parse_double("fps", value, 0.001, 1000, &o->max_fps);
+    case OPT_POLICY:
+        return parse_policy(value, o);
+    case OPT_ACK_TIMEOUT:
+        return parse_int("ack-timeout-ms", value, INT32_MIN, INT32_MAX, &o->ack_timeout_ms);
+    case OPT_SLOTS:
+        return parse_int("slots", value, CUFRAMES_MIN_SLOTS, CUFRAMES_MAX_SLOTS - 4, &o->slots);
+    case OPT_WAIT_SUBSCRIBERS:
+        return parse_int("wait-subscribers", value, 0, CUFRAMES_MAX_SUBSCRIBERS,
+                         &o->wait_subscribers);
+    case OPT_MEMORY:
+        return parse_memory(value);
+    case OPT_SOCKET_MODE:
+        return parse_mode(value, o);
+    case OPT_SOCKET_GROUP:
+        o->socket_group = value;
+        return true;
+    case OPT_RUNTIME_DIR:
+        o->runtime_dir = value;
+        return true;
+    default:
+        return parse_input_kind(id, value, o);
+    }
+}
+
+static bool parse_one(int id, char *value, struct options *o, struct requests *requests)
+{
+    int32_t device;
+
+    switch (id) {
+    case OPT_THREADS:
+        return parse_int("threads", value, 0, 64, &o->threads);
+    case OPT_STATS_INTERVAL:
+        return parse_double("stats-interval", value, 0, 86400, &o->stats_interval_s);
+    case OPT_LOG:
+        return parse_log(value, o);
+    case OPT_VERBOSE:
+        o->log_level = CUFRAMES_LOG_DEBUG;
+        return true;
+    case OPT_CUDA_DEVICE:
+        requests->cuda_device = true;
+        return parse_int("cuda-device", value, 0, 255, &device);
+    case OPT_PACKET_RING:
+        requests->packet_ring = true;
+        return true;
+    default:
+        return parse_channel_kind(id, value, o);
+    }
+}
+
+static void say_what_is_missing(const struct requests *requests)
+{
+    if (requests->cuda_device)
+        log_line(CUFRAMES_LOG_WARNING, "--cuda-device: this version has no GPU memory; frames are "
+                                       "decoded by the processor and shared in host memory");
+    if (requests->packet_ring)
+        log_line(CUFRAMES_LOG_WARNING, "--enable-packet-ring: this version does not share packets; "
+                                       "subscribers get pictures only");
+}
+
+static bool check(struct options *o)
+{
+    if (!o->key)
+        return wrong("--key is missing: give the channel a name");
+    if (cuframes_check_key(o->key))
+        return wrong("--key: %s", cuframes_last_error());
+    if (!o->input)
+        return wrong("there is no input: give a URL, a file or a device");
+    if (o->policy == CUFRAMES_POLICY_STRICT_WAIT && o->ack_timeout_ms <= 0) {
+        log_line(CUFRAMES_LOG_WARNING,
+                 "--ack-timeout-ms %d with --policy wait: set to %d, so that one subscriber cannot "
+                 "stop the input for ever",
+                 o->ack_timeout_ms, DEFAULT_ACK_TIMEOUT_MS);
+        o->ack_timeout_ms = DEFAULT_ACK_TIMEOUT_MS;
+    }
+    return true;
+}
+
+static bool parse_all(struct options *o, int argc, char **argv, bool *help)
+{
+    struct requests requests = {0};
+    int id;
+
+    optind = 0; /* starts getopt again: another part of the process may have used it */
+    opterr = 0;
+    while ((id = getopt_long(argc, argv, "-:k:h", long_options, NULL)) != -1) {
+        if (id == OPT_HELP || id == 'h') {
+            *help = true;
+            return true;
+        }
+        if (id == '?' || id == ':')
+            return wrong("%s %s; --help lists the options", argv[optind - 1],
+                         id == ':' ? "needs a value" : "is not an option");
+        if (!parse_one(id == 1 ? OPT_INPUT : id == 'k' ? OPT_KEY : id, optarg, o, &requests))
+            return false;
+    }
+    for (; optind < argc; optind++)
+        if (!input_from_argument(argv[optind], o))
+            return false;
+    log_open(o->progname, o->log_level);
+    say_what_is_missing(&requests);
+    return check(o);
+}
+
+bool options_parse(struct options *options, int argc, char **argv, const char *progname,
+                   int *exit_code)
+{
+    bool help = false, ok;
+
+    *options = (struct options){
+        .progname = progname,
+        .timeout_s = DEFAULT_TIMEOUT_S,
+        .reconnect = true,
+        .ack_timeout_ms = DEFAULT_ACK_TIMEOUT_MS,
+        .slots = CUFRAMES_DEFAULT_SLOTS,
+        .log_level = CUFRAMES_LOG_INFO,
+    };
+    log_open(progname, options->log_level);
+    ok = parse_all(options, argc, argv, &help);
+    *exit_code = ok ? 0 : 2;
+    if (help)
+        help_print(progname);
+    return ok && !help;
+}
+
+void options_fini(struct options *options)
+{
+    free(options->input);
+    av_dict_free(&options->input_options);
+}

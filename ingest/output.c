@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Publishing. Three ways to a slot, in this order: the decoder wrote into one; a conversion writes
+ * into one; a copy does. The last two are counted as copies.
+ */
+#include "output.h"
+
+#include <libavutil/pixdesc.h>
+
+#include "log.h"
+#include "pixfmt.h"
+#include "shutdown.h"
+
+#define NANOSECONDS           1000000000
+#define SUBSCRIBER_PATIENCE_S 60
+
+void output_init(struct output *output, const struct options *options, struct channel *channel,
+                 struct pictures *pictures)
+{
+    *output = (struct output){.options = options, .channel = channel, .pictures = pictures};
+}
+
+void output_fini(struct output *output)
+{
+    converter_fini(&output->converter);
+}
+
+static bool is_key(const AVFrame *frame)
+{
+#ifdef AV_FRAME_FLAG_KEY
+    return frame->flags & AV_FRAME_FLAG_KEY;
+#else
+    return frame->key_frame;
+#endif
+}
+
+static bool is_corrupt(const AVFrame *frame)
+{
+    return (frame->flags & AV_FRAME_FLAG_CORRUPT) || frame->decode_error_flags;
+}
+
+static cuframes_frame_meta_t describe(const struct output *output, const AVFrame *frame,
+                                      int64_t pts_ns)
+{
+    struct stamp stamp = {.source = CUFRAMES_CLOCK_UNKNOWN, .capture_ns = CUFRAMES_NO_TIME};
+    cuframes_frame_meta_t meta = {.pts_ns = pts_ns, .color = pixfmt_frame_color(frame)};
+
+    stamps_find(&output->stamps, frame, &stamp);
+    meta.capture_ns = stamp.capture_ns;
+    meta.capture_source = stamp.source;
+    meta.flags = (is_key(frame) ? CUFRAMES_FRAME_KEY : 0) |
+                 (is_corrupt(frame) ? CUFRAMES_FRAME_CORRUPT : 0) |
+                 (output->discontinuity ? CUFRAMES_FRAME_DISCONTINUITY : 0);
+    meta.crop = (cuframes_rect_t){
+        .x = (int32_t)frame->crop_left,
+        .y = (int32_t)frame->crop_top,
+        .width = frame->width - (int32_t)(frame->crop_left + frame->crop_right),
+        .height = frame->height - (int32_t)(frame->crop_top + frame->crop_bottom),
+    };
+    return meta;
+}
+
+/* --wait-subscribers: once the channel is there, and before its first frame. */
+static enum output_result wait_for_subscribers(struct output *output)
+{
+    int64_t deadline = cuframes_now_ns() + INT64_C(1000000000) * SUBSCRIBER_PATIENCE_S;
+    uint32_t wanted = (uint32_t)output->options->wait_subscribers;
+    cuframes_publisher_stats_t stats = {0};
+
+    while (!output->subscribers_came) {
+        cuframes_publisher_stats(output->channel->publisher, &stats);
+        output->subscribers_came = stats.subscribers >= wanted;
+        if (output->subscribers_came)
+            break;
+        if (cuframes_now_ns() > deadline) {
+            log_line(CUFRAMES_LOG_ERROR,
+                     "%u of %u subscribers came within %d s (--wait-subscribers)",
+                     stats.subscribers, wanted, SUBSCRIBER_PATIENCE_S);
+            return OUTPUT_FAILED;
+        }
+        if (!shutdown_sleep_until(cuframes_now_ns() + 5 * 1000 * 1000))
+            return OUTPUT_STOP;
+    }
+    return OUTPUT_OK;
+}
+
+static enum output_result publish(struct output *output, cuframes_buffer_t *buffer,
+                                  const cuframes_frame_meta_t *meta)
+{
+    enum output_result waited = wait_for_subscribers(output);
+    int err;
+
+    if (waited != OUTPUT_OK)
+        return waited;
+    err = cuframes_publisher_publish_buffer(output->channel->publisher, buffer, NULL, meta, NULL);
+    if (err == CUFRAMES_ERR_FORMAT) {
+        output->counters.dropped++; /* of a generation that has gone by */
+        return OUTPUT_OK;
+    }
+    if (err) {
+        log_line(CUFRAMES_LOG_ERROR, "%s", cuframes_last_error());
+        return OUTPUT_FAILED;
+    }
+    output->discontinuity = false;
+    output->counters.published++;
+    output->counters.copied += meta->copies != 0;
+    output->counters.corrupt += (meta->flags & CUFRAMES_FRAME_CORRUPT) != 0;
+    return OUTPUT_OK;
+}
+
+/* Says once why this stream costs a copy for each frame. */
+static void explain_copy(struct output *output, const AVFrame *frame, const char *why)
+{
+    if (!output->copy_explained)
+        log_line(CUFRAMES_LOG_INFO, "each picture is copied once: %s (%s)", why,
+                 av_get_pix_fmt_name(frame->format));
+    output->copy_explained = true;
+}
+
+static void scale_sar(const struct channel *channel, const AVFrame *frame,
+                      struct geometry *geometry)
+{
+    AVRational sar = {channel->stream_sar_num, channel->stream_sar_den};
+
+    if (sar.num <= 0)
+        sar = frame->sample_aspect_ratio;
+    if (sar.num <= 0 || sar.den <= 0)
+        return;
+    av_reduce(&geometry->sar_num, &geometry->sar_den,
+              (int64_t)sar.num * frame->width * geometry->height,
+              (int64_t)sar.den * frame->height * geometry->width, INT32_MAX);
+}
+
+/* A slot for a picture that is not in one yet. */
+static int claim_for(struct output *output, const AVFrame *frame, const struct conversion *to,
+                     bool converted, cuframes_buffer_t **buffer)
+{
+    struct geometry geometry = {.width = to->width, .height = to->height, .format = to->format};
+    int err;
+
+    /* The decoder has slots: the channel's geometry is its affair. */
+    if (!converted && atomic_load(&output->pictures->claimed) > 0)
+        return channel_claim_same(output->channel, to->width, to->height, to->format, buffer);
+    err = channel_plain_layout(&geometry.layout, to->format, to->width, to->height);
+    if (err)
+        return err;
+    geometry.decoder_slots = 1; /* the one that is being written */
+    geometry.color = converted ? converter_color(frame, to->format) : pixfmt_frame_color(frame);
+    scale_sar(output->channel, frame, &geometry);
+    return channel_claim(output->channel, &geometry, buffer);
+}
+
+static enum output_result no_slot(struct output *output, int err)
+{
+    if (atomic_load(&output->channel->failed)) {
+        log_line(CUFRAMES_LOG_ERROR, "%s", output->channel->error);
+        return OUTPUT_FAILED;
+    }
+    if (err == CUFRAMES_ERR_WOULD_BLOCK || err == CUFRAMES_ERR_TOO_MANY ||
+        err == CUFRAMES_ERR_FORMAT) {
+        output->counters.dropped++;
+        return OUTPUT_OK;
+    }
+    log_line(CUFRAMES_LOG_ERROR, "%s", cuframes_last_error());
+    return OUTPUT_FAILED;
+}
+
+static enum output_result publish_written(struct output *output, AVFrame *frame,
+                                          cuframes_frame_meta_t *meta)
+{
+    cuframes_buffer_t *buffer = NULL;
+    enum output_result result;
+    struct conversion to;
+    bool convert;
+    int err;
+
+    av_frame_apply_cropping(frame, AV_FRAME_CROP_UNALIGNED);
+    convert = conversion_needed(output->options, frame->format, frame->width, frame->height, &to);
+    err = claim_for(output, frame, &to, convert, &buffer);
+    if (err)
+        return no_slot(output, err);
+    meta->copies = 1;
+    meta->crop = (cuframes_rect_t){.width = to.width, .height = to.height};
+    if (convert) {
+        explain_copy(output, frame, "it is converted into its slot");
+        meta->color = converter_color(frame, to.format);
+        err = converter_run(&output->converter, frame, &to, buffer);
+    } else {
+        if (atomic_load(&output->pictures->claimed) == 0)
+            explain_copy(output, frame, "the decoder has picture memory of its own");
+        copy_picture(frame, buffer);
+    }
+    if (err < 0) {
+        log_line(CUFRAMES_LOG_ERROR, "cannot convert %s to %s %dx%d",
+                 av_get_pix_fmt_name(frame->format), cuframes_format_name(to.format), to.width,
+                 to.height);
+        result = OUTPUT_FAILED;
+    } else {
+        result = publish(output, buffer, meta);
+    }
+    cuframes_buffer_unref(buffer);
+    return result;
+}
+
+static enum output_result publish_picture(struct output *output, AVFrame *frame,
+                                          cuframes_frame_meta_t *meta)
+{
+    struct picture *picture = picture_of(output->pictures, frame);
+
+    if (picture && !picture->published && picture_is_slot(picture, frame)) {
+        picture->published = true;
+        return publish(output, picture->buffer, meta);
+    }
+    return publish_written(output, frame, meta);
+}
+
+enum output_result output_frame(struct output *output, AVFrame *frame, AVRational time_base)
+{
+    int64_t ts = frame->best_effort_timestamp;
+    int64_t pts_ns = CUFRAMES_NO_TIME;
+    cuframes_frame_meta_t meta;
+
+    output->counters.decoded++;
+    if (ts != AV_NOPTS_VALUE)
+        pts_ns = av_rescale_q(ts, time_base, (AVRational){1, NANOSECONDS});
+    pts_ns = timeline_map(&output->timeline, pts_ns, &output->discontinuity);
+    if (!timeline_keep(&output->timeline, pts_ns, output->options->max_fps)) {
+        output->counters.limited++;
+        return OUTPUT_OK;
+    }
+    if (output->paced && !timeline_pace(&output->timeline, pts_ns))
+        return OUTPUT_STOP;
+    meta = describe(output, frame, pts_ns);
+    return publish_picture(output, frame, &meta);
+}

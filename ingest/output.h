@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From a decoded frame to a published one. Main thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <libavutil/frame.h>
+
+#include "channel.h"
+#include "convert.h"
+#include "pictures.h"
+#include "stamps.h"
+#include "timeline.h"
+
+/* What happened so far; for people, and for the summary at the end. */
+struct counters {
+    uint64_t decoded;   /* pictures that came out of the decoder */
+    uint64_t published; /* of these, frames of the channel */
+    uint64_t copied;    /* of these, copied or converted into their slot */
+    uint64_t dropped;   /* no slot was free */
+    uint64_t limited;   /* left out for --fps */
+    uint64_t corrupt;   /* published, though the decoder saw damage */
+    uint64_t errors;    /* packets that could not be decoded */
+    uint64_t reconnects;
+    uint64_t loops;
+};
+
+struct output {
+    const struct options *options;
+    struct channel *channel;
+    struct pictures *pictures;
+    struct converter converter;
+    struct timeline timeline;
+    struct stamps stamps;
+    struct counters counters;
+    bool paced;         /* play at the pictures' own speed */
+    bool discontinuity; /* the next frame does not follow the last one */
+    bool subscribers_came;
+    bool copy_explained;
+};
+
+/* What became of the process's work. */
+enum output_result {
+    OUTPUT_OK,
+    OUTPUT_STOP,  /* asked to end */
+    OUTPUT_FAILED /* said why */
+};
+
+void output_init(struct output *output, const struct options *options, struct channel *channel,
+                 struct pictures *pictures);
+void output_fini(struct output *output);
+
+/* Publishes a frame, unless it is left out. `time_base` is that of its time stamps. */
+enum output_result output_frame(struct output *output, AVFrame *frame, AVRational time_base);

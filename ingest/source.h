@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The input: opening it, reading packets of its video stream, and saying what is wrong in words
+ * that help. Every call ends within the timeout or when the process shall end. One thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <libavformat/avformat.h>
+
+#include "options.h"
+
+/* What failed, and whether trying again can help. */
+enum source_verdict {
+    SOURCE_OK,
+    SOURCE_END,       /* a file has ended */
+    SOURCE_LOST,      /* try again later */
+    SOURCE_PERMANENT, /* the same call would fail again */
+    SOURCE_STOP       /* the process shall end */
+};
+
+struct source {
+    const struct options *options;
+    AVFormatContext *format;
+    AVStream *video;
+    bool live;
+    int64_t deadline_ns;
+    bool timed_out;
+    char error[512]; /* one line without a password that says what failed */
+};
+
+/* Whether an input of this name is live, as far as the name tells. */
+bool source_name_is_live(const struct options *options);
+
+enum source_verdict source_open(struct source *source, const struct options *options);
+void source_close(struct source *source);
+
+/* The next packet of the video stream. */
+enum source_verdict source_read(struct source *source, AVPacket *packet);
+
+/* Back to the start of a file; false if it must be opened again for that. */
+bool source_rewind(struct source *source);
