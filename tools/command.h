@@ -7,6 +7,7 @@
 
 int command_cat(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_group(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_ls(int argc, char **argv);
 int command_snapshot(int argc, char **argv);

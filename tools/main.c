@@ -35,6 +35,7 @@ static const struct command commands[] = {
     {"snapshot", command_snapshot, "write the newest frame as a PNG or JPEG file"},
     {"cat", command_cat, "write frames to standard output, for ffmpeg and others"},
     {"view", command_view, "show a channel in a window"},
+    {"group", command_group, "run a program as the ranks of a group"},
     {"doctor", command_doctor, "check this machine and say what to do"},
 };
 

@@ -302,3 +302,8 @@ bool options_check_key(const char *key)
     report_usage("%s", cuframes_last_error());
     return false;
 }
+
+char **options_rest(const struct options *options)
+{
+    return options->argv + optind;
+}

@@ -66,5 +66,7 @@ bool options_mode(const struct options *options, cuframes_subscriber_mode_t *mod
  * message. NULL after a report.
  */
 char **options_words(const struct options *options, int count, const char *what);
+/* All words that are no options, ending with NULL: a program and its arguments, after "--". */
+char **options_rest(const struct options *options);
 /* Whether `key` can be a key; reports it if not. */
 bool options_check_key(const char *key);
