@@ -26,6 +26,7 @@ struct cf_sys cf_sys = {
     .epoll_create1 = epoll_create1,
     .epoll_ctl = epoll_ctl,
     .socket = socket,
+    .socketpair = socketpair,
     .bind = bind,
     .listen = listen,
     .connect = connect,

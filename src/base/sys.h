@@ -20,6 +20,7 @@ struct cf_sys {
     int (*epoll_create1)(int flags);
     int (*epoll_ctl)(int epfd, int op, int fd, struct epoll_event *event);
     int (*socket)(int domain, int type, int protocol);
+    int (*socketpair)(int domain, int type, int protocol, int sockets[2]);
     int (*bind)(int fd, const struct sockaddr *addr, socklen_t length);
     int (*listen)(int fd, int backlog);
     int (*connect)(int fd, const struct sockaddr *addr, socklen_t length);

@@ -50,8 +50,8 @@ void cf_attach_lose(cuframes_subscriber_t *s)
     }
     cf_view_unref(s->next_view);
     s->next_view = NULL;
-    poll_remove(s, s->eventfd);
-    cf_close(&s->eventfd);
+    poll_remove(s, s->wake_socket);
+    cf_close(&s->wake_socket);
     s->state = CF_SUBSCRIBER_AWAY;
 }
 
@@ -61,7 +61,7 @@ static int ask(cuframes_subscriber_t *s)
         .type = CF_MSG_ATTACH,
         .attach = {.mode = s->mode,
                    .max_holds = s->max_holds,
-                   .flags = s->flags & CUFRAMES_SUBSCRIBER_POLL ? CF_ATTACH_EVENTFD : 0,
+                   .flags = s->flags & CUFRAMES_SUBSCRIBER_POLL ? CF_ATTACH_WAKE_SOCKET : 0,
                    .memory = s->memory},
     };
 
@@ -107,17 +107,17 @@ static int take_attached(cuframes_subscriber_t *s, const struct cf_msg_attached 
 {
     bool again = s->view != NULL;
     struct cf_view *view;
-    int eventfd = -1;
+    int wake_socket = -1;
     int err;
 
-    if (fd_count > CF_FD_EVENTFD)
-        eventfd = cf_steal_fd(&fds[CF_FD_EVENTFD]);
+    if (fd_count > CF_FD_WAKE_SOCKET)
+        wake_socket = cf_steal_fd(&fds[CF_FD_WAKE_SOCKET]);
     if ((err = cf_view_create(s->link, attached, fds, fd_count, &view)) != 0) {
-        cf_close(&eventfd);
+        cf_close(&wake_socket);
         return err;
     }
-    s->eventfd = eventfd;
-    poll_add(s, eventfd);
+    s->wake_socket = wake_socket;
+    poll_add(s, wake_socket);
     poll_remove(s, s->arrivals);
     cf_close(&s->arrivals);
     s->state = CF_SUBSCRIBER_ATTACHED;

@@ -60,7 +60,7 @@ static struct cf_ring_peer ring_peer(const struct cf_client *client)
 {
     return (struct cf_ring_peer){
         .page = cf_page_holds(client->page),
-        .eventfd = client->eventfd,
+        .wake_socket = client->wake_socket,
         .in_order = client->mode == CUFRAMES_MODE_STRICT_ORDER,
     };
 }

@@ -52,7 +52,8 @@ struct cf_client {
     char name[CUFRAMES_NAME_MAX + 1];
     cuframes_subscriber_mode_t mode;
     uint32_t max_holds;
-    int eventfd;
+    int wake_socket; /* this side's end of what it polls; -1 = none */
+    int peer_socket; /* the other end, until it has been sent */
     /* Under the lock. */
     struct cf_page *page;
     bool attached;       /* is in the peer table */

@@ -49,7 +49,8 @@ static void free_client(cuframes_publisher_t *publisher, struct cf_client *clien
         publisher->visitors--;
     cf_fork_guard_remove(&client->guard);
     cf_close(&client->socket);
-    cf_close(&client->eventfd);
+    cf_close(&client->wake_socket);
+    cf_close(&client->peer_socket);
     free(client);
 }
 
@@ -98,7 +99,7 @@ static int send_generation(cuframes_publisher_t *publisher, struct cf_client *cl
     struct cf_generation *generation;
     struct cf_page *page;
     int fds[CF_FD_COUNT];
-    size_t fd_count = CF_FD_EVENTFD;
+    size_t fd_count = CF_FD_WAKE_SOCKET;
     int err;
 
     pthread_mutex_lock(&publisher->lock);
@@ -123,11 +124,12 @@ static int send_generation(cuframes_publisher_t *publisher, struct cf_client *cl
     fds[CF_FD_CONTROL] = generation->control_fd;
     fds[CF_FD_FRAMES] = generation->memory->fd;
     fds[CF_FD_HOLDS] = page->fd;
-    if (type == CF_MSG_ATTACHED && client->eventfd >= 0) {
-        body->flags = CF_ATTACH_EVENTFD;
-        fds[fd_count++] = client->eventfd;
+    if (client->peer_socket >= 0) {
+        body->flags = CF_ATTACH_WAKE_SOCKET;
+        fds[fd_count++] = client->peer_socket;
     }
     err = cf_connection_send(client->socket, &message, fds, fd_count);
+    cf_close(&client->peer_socket);
     client->adopting = true;
     pthread_mutex_lock(&publisher->lock);
     cf_close(&page->fd);
@@ -227,19 +229,34 @@ static int admit(cuframes_publisher_t *publisher, struct cf_client *client,
     return CUFRAMES_OK;
 }
 
+/*
+ * What a subscriber polls to learn of frames: a pair of sockets, of which it gets one end. Not an
+ * eventfd: whether writing to that blocks is a property of the eventfd that the subscriber could
+ * change, and it could fill it.
+ */
+static int make_wake_socket(int *own, int *peer)
+{
+    const int smallest = 1; /* the kernel makes it a few messages: one is enough */
+    int pair[2];
+
+    if (cf_sys.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        return cf_fail_errno(errno, "the publisher cannot make a socket to wake the subscriber");
+    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &smallest, sizeof(smallest));
+    *own = pair[0];
+    *peer = pair[1];
+    return CUFRAMES_OK;
+}
+
 static void attach(cuframes_publisher_t *publisher, struct cf_client *client,
                    const struct cf_msg_attach *wanted)
 {
     char why[CF_WIRE_TEXT_SIZE];
     int err;
 
-    if (wanted->flags & CF_ATTACH_EVENTFD) {
-        client->eventfd = cf_sys.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (client->eventfd < 0) {
-            refuse(publisher, client, CUFRAMES_ERR_TOO_MANY,
-                   "the publisher cannot make an eventfd: it is out of descriptors");
-            return;
-        }
+    if (wanted->flags & CF_ATTACH_WAKE_SOCKET &&
+        make_wake_socket(&client->wake_socket, &client->peer_socket) != CUFRAMES_OK) {
+        refuse(publisher, client, CUFRAMES_ERR_TOO_MANY, cuframes_last_error());
+        return;
     }
     pthread_mutex_lock(&publisher->lock);
     err = admit(publisher, client, wanted, why, sizeof(why));
@@ -372,7 +389,7 @@ static void add_connection(cuframes_publisher_t *publisher, int socket)
     }
     limit_visitors(publisher);
     client->socket = socket;
-    client->eventfd = -1;
+    client->wake_socket = client->peer_socket = -1;
     client->accepted_ns = cf_now_ns();
     cf_connection_credentials(socket, &client->credentials);
     cf_fork_guard_add(&client->guard, socket);
@@ -621,7 +638,8 @@ void cf_service_abandon(cuframes_publisher_t *publisher)
     while ((client = publisher->all_clients) != NULL) {
         publisher->all_clients = client->next;
         cf_fork_guard_remove(&client->guard);
-        cf_close(&client->eventfd);
+        cf_close(&client->wake_socket);
+        cf_close(&client->peer_socket);
         cf_page_unref(client->page);
         free(client);
     }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -23,6 +24,8 @@
 #define LOOK_MS 50
 /* How long a publisher may take to answer one that does not wait for it to appear. */
 #define ANSWER_MS 5000
+/* More bytes than a wake socket has room for messages. */
+#define MAX_WAKES 64
 /* Adaptive spin: its limits, and how often a thread that gave it up tries again. */
 #define SPIN_MIN_NS 2000
 #define SPIN_MAX_NS 20000
@@ -59,7 +62,7 @@ static int subscriber_new(const cuframes_subscriber_config_t *config, cuframes_s
     if (!s)
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     s->refs = 1;
-    s->arrivals = s->eventfd = s->epoll = -1;
+    s->arrivals = s->wake_socket = s->epoll = -1;
     s->fork_count = cf_fork_count();
     s->mode = (cuframes_subscriber_mode_t)config->mode;
     s->flags = config->flags;
@@ -315,36 +318,26 @@ static int take(cuframes_subscriber_t *s, cuframes_frame_t **frame)
 
 /* ---- waiting ---- */
 
-/* Clears the eventfd before the announcement of a wait that it shall end. */
-static void clear_eventfd(const cuframes_subscriber_t *s)
+/* Empties the wake socket before the announcement of a wait that it shall end. */
+static void empty_wake_socket(const cuframes_subscriber_t *s)
 {
-    uint64_t ignored_count;
+    char bytes[MAX_WAKES];
     ssize_t ignored;
 
-    if (s->eventfd < 0)
-        return;
-    ignored = read(s->eventfd, &ignored_count, sizeof(ignored_count));
+    /* A publisher that sends more only makes the descriptor readable for nothing. */
+    ignored = recv(s->wake_socket, bytes, sizeof(bytes), MSG_DONTWAIT);
     (void)ignored;
 }
 
-/* Makes the eventfd readable, as the publisher would. */
-static void ring_eventfd(const cuframes_subscriber_t *s)
-{
-    const uint64_t one = 1;
-    ssize_t ignored = write(s->eventfd, &one, sizeof(one));
-
-    (void)ignored;
-}
-
-/* Leaves the publisher with the wish to be woken by the eventfd. False: look again. */
-static bool arm_eventfd(cuframes_subscriber_t *s)
+/* Leaves the publisher with the wish to be woken by the wake socket. False: look again. */
+static bool arm_wake_socket(cuframes_subscriber_t *s)
 {
     uint32_t word;
 
-    if (s->eventfd < 0)
+    if (s->wake_socket < 0)
         return true;
-    clear_eventfd(s);
-    return cf_reader_prepare_wait(&s->view->reader, CF_WAITING_EVENTFD, s->wanted, &word);
+    empty_wake_socket(s);
+    return cf_reader_prepare_wait(&s->view->reader, CF_WAITING_SOCKET, s->wanted, &word);
 }
 
 static bool is_news(const cuframes_subscriber_t *s)
@@ -477,7 +470,7 @@ static int wait_attached(cuframes_subscriber_t *s, enum cf_ring_state state, int
         return err == CUFRAMES_ERR_TIMEOUT ? CUFRAMES_OK : err;
     }
     if (deadline == 0) {
-        if (!arm_eventfd(s))
+        if (!arm_wake_socket(s))
             return CUFRAMES_OK;
         return listen_or_lose(s, 0);
     }
@@ -493,10 +486,6 @@ static int timed_out(cuframes_subscriber_t *s, int32_t timeout_ms)
     count(&s->timeouts, 1);
     if (timeout_ms == 0)
         return CUFRAMES_ERR_WOULD_BLOCK;
-    /* For those who poll after a wait that ended without a frame; they are to come back at once
-     * if there is one now. */
-    if (s->state == CF_SUBSCRIBER_ATTACHED && !arm_eventfd(s))
-        ring_eventfd(s);
     return cf_fail(CUFRAMES_ERR_TIMEOUT, "no frame of %s within %d ms", s->key, timeout_ms);
 }
 
@@ -551,6 +540,10 @@ int cf_subscriber_next(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32
     if (atomic_load_explicit(&s->held, memory_order_relaxed) >= granted)
         return too_many(s, granted);
     err = next_before(s, frame, cf_deadline(timeout_ms));
+    /* For those who poll after a wait: the last look leaves the wish to be woken. */
+    if (err == CUFRAMES_ERR_TIMEOUT && s->epoll >= 0 &&
+        (err = next_before(s, frame, 0)) == CUFRAMES_ERR_WOULD_BLOCK)
+        err = CUFRAMES_ERR_TIMEOUT;
     if (err == CUFRAMES_ERR_TIMEOUT || (err == CUFRAMES_ERR_WOULD_BLOCK && timeout_ms == 0))
         return timed_out(s, timeout_ms);
     return err;

@@ -87,7 +87,7 @@ struct cuframes_subscriber {
     struct cf_view *view;      /* NULL until first attached */
     struct cf_view *next_view; /* a newer generation, for when this one has been read; or NULL */
     int arrivals;              /* inotify on the runtime directory while away; -1 = none */
-    int eventfd;               /* the publisher's; -1 = none */
+    int wake_socket;           /* the publisher sends to it; -1 = none */
     int epoll;                 /* what cuframes_subscriber_fd() gives; -1 = none */
 
     /* Where it is in the channel. */

@@ -121,13 +121,13 @@ static inline size_t cf_ring_size(uint32_t slots)
 /* How a subscriber wants to be woken; bits of cf_hold_page.waiting. */
 enum {
     CF_WAITING_FUTEX = 1,
-    CF_WAITING_EVENTFD = 2,
+    CF_WAITING_SOCKET = 2,
 };
 
 struct cf_hold_page {
     _Atomic uint64_t cursor;  /* strict order: the sequence number it wants next */
     _Atomic uint32_t waiting; /* CF_WAITING_… */
-    _Atomic uint32_t ack;     /* futex word the publisher sleeps on: +1 when it lets go of a frame */
+    _Atomic uint32_t ack; /* futex word the publisher sleeps on: +1 when it lets go of a frame */
     _Atomic uint64_t received;
     _Atomic uint64_t missed;
     /* Written by the publisher: not 0 (a cuframes error number, positive) once it no longer heeds

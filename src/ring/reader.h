@@ -63,7 +63,7 @@ void cf_reader_let_go(struct cf_ring_reader *r, uint32_t slot);
 /*
  * Announces that this subscriber is about to sleep (`how`: CF_WAITING_…) until there is a frame
  * `wanted` or later. False: there is one already, or the ring has ended; do not sleep. True: sleep
- * with cf_reader_sleep(r, *word, …) or on the eventfd; then call cf_reader_end_wait().
+ * with cf_reader_sleep(r, *word, …) or on the wake socket; then call cf_reader_end_wait().
  */
 bool cf_reader_prepare_wait(struct cf_ring_reader *r, uint32_t how, uint64_t wanted,
                             uint32_t *word);

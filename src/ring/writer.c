@@ -12,7 +12,7 @@
 #include "ring/writer.h"
 
 #include <string.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #include "base/futex.h"
 
@@ -209,7 +209,6 @@ static void write_meta(struct cf_ring_slot *shared, const struct cf_ring_meta *m
 /* Wakes every peer that said it waits. */
 static void wake(struct cf_ring_header *header, const struct cf_ring_peers *peers)
 {
-    const uint64_t one = 1;
     uint32_t waiting, all = 0;
 
     /* W7. One writer, so no read-modify-write is needed. Release: pairs with the acquire of the
@@ -226,9 +225,12 @@ static void wake(struct cf_ring_header *header, const struct cf_ring_peers *peer
         /* W8. */
         waiting = atomic_load_explicit(&peer->page->waiting, memory_order_relaxed);
         all |= waiting;
-        if ((waiting & CF_WAITING_EVENTFD) && peer->eventfd >= 0) {
-            /* Non-blocking; a full counter means that the peer has been told already. */
-            ssize_t ignored = write(peer->eventfd, &one, sizeof(one));
+        if ((waiting & CF_WAITING_SOCKET) && peer->wake_socket >= 0) {
+            /* A full buffer means that the peer has been told already. That this does not block
+             * is said with each call: the peer has the other end, and could change a property of
+             * the descriptor. */
+            ssize_t ignored = send(peer->wake_socket, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+
             (void)ignored;
         }
     }

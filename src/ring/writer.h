@@ -15,8 +15,8 @@
 /* A subscriber as the ring sees it. */
 struct cf_ring_peer {
     struct cf_hold_page *page;
-    int eventfd;   /* -1 = has none; written when the peer waits with CF_WAITING_EVENTFD */
-    bool in_order; /* its cursor counts under the wait policy */
+    int wake_socket; /* -1 = has none; sent to when the peer waits with CF_WAITING_SOCKET */
+    bool in_order;   /* its cursor counts under the wait policy */
 };
 
 struct cf_ring_peers {

@@ -227,7 +227,7 @@ static int check_attach(const struct cf_msg_attach *attach)
         return refused("consumer name");
     if (attach->mode > CUFRAMES_MODE_STRICT_ORDER)
         return out_of_range("mode", attach->mode);
-    if (attach->flags & ~(uint32_t)CF_ATTACH_EVENTFD)
+    if (attach->flags & ~(uint32_t)CF_ATTACH_WAKE_SOCKET)
         return out_of_range("flags", attach->flags);
     if (attach->memory > CUFRAMES_MEMORY_CUDA)
         return out_of_range("memory", attach->memory);
@@ -297,7 +297,7 @@ int cf_attached_check(const struct cf_msg_attached *attached)
         return refused("consumer name");
     if (attached->max_holds < 1 || attached->max_holds > (uint32_t)attached->info.max_holds)
         return out_of_range("granted holds", attached->max_holds);
-    if (attached->flags & ~(uint32_t)CF_ATTACH_EVENTFD)
+    if (attached->flags & ~(uint32_t)CF_ATTACH_WAKE_SOCKET)
         return out_of_range("flags", attached->flags);
     if (attached->first_seq >= SEQ_LIMIT)
         return out_of_range("first sequence number", attached->first_seq);
@@ -356,7 +356,7 @@ static int check_body(const struct cf_message *message)
     case CF_MSG_ATTACH:
         return check_attach(&message->attach);
     case CF_MSG_GENERATION:
-        /* The eventfd came with ATTACHED and stays. */
+        /* The wake socket came with ATTACHED and stays. */
         if (message->attached.flags != 0)
             return out_of_range("flags", message->attached.flags);
         return cf_attached_check(&message->attached);
@@ -469,11 +469,11 @@ static int decode_header(struct cursor *c, size_t size, uint16_t *type)
 /* Descriptors that belong to a message. */
 static size_t expected_fds(const struct cf_message *message)
 {
-    bool eventfd = message->attached.flags & CF_ATTACH_EVENTFD;
+    bool wakes = message->attached.flags & CF_ATTACH_WAKE_SOCKET;
 
     if (message->type == CF_MSG_ATTACHED)
-        return eventfd ? CF_FD_COUNT : CF_FD_EVENTFD;
-    return message->type == CF_MSG_GENERATION ? CF_FD_EVENTFD : 0;
+        return wakes ? CF_FD_COUNT : CF_FD_WAKE_SOCKET;
+    return message->type == CF_MSG_GENERATION ? CF_FD_WAKE_SOCKET : 0;
 }
 
 int cf_message_decode(const uint8_t *bytes, size_t size, size_t fd_count,

@@ -15,22 +15,22 @@
 
 #include <cuframes/stats.h>
 
-#define CF_WIRE_MAGIC UINT32_C(0x35465543) /* "CUF5" */
-#define CF_WIRE_VERSION 5
+#define CF_WIRE_MAGIC       UINT32_C(0x35465543) /* "CUF5" */
+#define CF_WIRE_VERSION     5
 #define CF_WIRE_HEADER_SIZE 16
 #define CF_WIRE_MAX_MESSAGE 4096
 /* Most descriptors with one message. */
-#define CF_WIRE_MAX_FDS 8
+#define CF_WIRE_MAX_FDS   8
 #define CF_WIRE_TEXT_SIZE 256
 /* Most subscribers described in one message. */
 #define CF_WIRE_REPORT_BATCH 16
 
 enum cf_message_type {
     /* subscriber to publisher */
-    CF_MSG_ATTACH = 1,     /* be a subscriber; answered by ATTACHED or ERROR */
-    CF_MSG_ADOPTED = 2,    /* has mapped the generation that it was sent */
-    CF_MSG_QUERY = 3,      /* answered by REPORT and REPORT_SUBSCRIBERS, then closed */
-    CF_MSG_WATCH = 4,      /* keep the connection: its hang-up means that the channel is gone */
+    CF_MSG_ATTACH = 1,  /* be a subscriber; answered by ATTACHED or ERROR */
+    CF_MSG_ADOPTED = 2, /* has mapped the generation that it was sent */
+    CF_MSG_QUERY = 3,   /* answered by REPORT and REPORT_SUBSCRIBERS, then closed */
+    CF_MSG_WATCH = 4,   /* keep the connection: its hang-up means that the channel is gone */
     /* publisher to subscriber */
     CF_MSG_ATTACHED = 16,   /* with descriptors, see enum cf_attached_fd */
     CF_MSG_GENERATION = 17, /* the same body: a newer generation */
@@ -41,15 +41,15 @@ enum cf_message_type {
 
 /* Order of the descriptors of ATTACHED and GENERATION. */
 enum cf_attached_fd {
-    CF_FD_CONTROL = 0, /* control memory: ring/layout.h */
-    CF_FD_FRAMES = 1,  /* frame memory */
-    CF_FD_HOLDS = 2,   /* this subscriber's hold page */
-    CF_FD_EVENTFD = 3, /* only with CF_ATTACH_EVENTFD; in ATTACHED alone */
+    CF_FD_CONTROL = 0,     /* control memory: ring/layout.h */
+    CF_FD_FRAMES = 1,      /* frame memory */
+    CF_FD_HOLDS = 2,       /* this subscriber's hold page */
+    CF_FD_WAKE_SOCKET = 3, /* only with CF_ATTACH_WAKE_SOCKET; in ATTACHED alone */
     CF_FD_COUNT = 4,
 };
 
 enum {
-    CF_ATTACH_EVENTFD = 1u << 0, /* wants an eventfd to be woken by */
+    CF_ATTACH_WAKE_SOCKET = 1u << 0, /* wants a socket to be woken by */
 };
 
 struct cf_msg_attach {
@@ -65,10 +65,10 @@ struct cf_msg_adopted {
 };
 
 struct cf_msg_attached {
-    cuframes_channel_info_t info; /* pid is not sent: the receiver takes it from the socket */
+    cuframes_channel_info_t info;     /* pid is not sent: the receiver takes it from the socket */
     char name[CUFRAMES_NAME_MAX + 1]; /* as granted */
     uint32_t max_holds;               /* granted */
-    uint32_t flags;                   /* CF_ATTACH_EVENTFD if that descriptor is there */
+    uint32_t flags;                   /* CF_ATTACH_WAKE_SOCKET if that descriptor is there */
     uint64_t control_size;            /* bytes of control memory to map */
     uint64_t frames_size;             /* bytes of frame memory to map */
     uint64_t slot_stride;             /* bytes from one slot's frame to the next */

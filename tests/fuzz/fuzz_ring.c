@@ -188,8 +188,8 @@ static void fuzz_writer(const uint8_t *data, size_t size)
     fill(hostile, sizeof(*hostile), data, size);
     cf_writer_init(&w.writer, header, slots, 7);
     w.peers.peers[0] =
-        (struct cf_ring_peer){.page = hostile, .eventfd = -1, .in_order = data[2] & 1};
-    w.peers.peers[1] = (struct cf_ring_peer){.page = honest, .eventfd = -1};
+        (struct cf_ring_peer){.page = hostile, .wake_socket = -1, .in_order = data[2] & 1};
+    w.peers.peers[1] = (struct cf_ring_peer){.page = honest, .wake_socket = -1};
     FUZZ_REQUIRE(cf_reader_init(&w.honest, header, cf_ring_size(slots), honest, slots, 7));
     for (size_t i = HEADER; i < MEMORY && i < size; i++)
         write_step(&w, data[i]);

@@ -28,6 +28,7 @@ static const struct {
     [TEST_FAULT_EPOLL_CREATE1] = {"epoll_create1", EMFILE},
     [TEST_FAULT_EPOLL_CTL] = {"epoll_ctl", ENOSPC},
     [TEST_FAULT_SOCKET] = {"socket", EMFILE},
+    [TEST_FAULT_SOCKETPAIR] = {"socketpair", EMFILE},
     [TEST_FAULT_BIND] = {"bind", EACCES},
     [TEST_FAULT_LISTEN] = {"listen", EOPNOTSUPP},
     [TEST_FAULT_CONNECT] = {"connect", EACCES},
@@ -66,6 +67,7 @@ WRAP(TEST_FAULT_EPOLL_CREATE1, -1, int, epoll_create1, (int f), (f))
 WRAP(TEST_FAULT_EPOLL_CTL, -1, int, epoll_ctl, (int e, int op, int fd, struct epoll_event *ev),
      (e, op, fd, ev))
 WRAP(TEST_FAULT_SOCKET, -1, int, socket, (int d, int t, int p), (d, t, p))
+WRAP(TEST_FAULT_SOCKETPAIR, -1, int, socketpair, (int d, int t, int p, int s[2]), (d, t, p, s))
 WRAP(TEST_FAULT_BIND, -1, int, bind, (int fd, const struct sockaddr *a, socklen_t l), (fd, a, l))
 WRAP(TEST_FAULT_LISTEN, -1, int, listen, (int fd, int backlog), (fd, backlog))
 WRAP(TEST_FAULT_CONNECT, -1, int, connect, (int fd, const struct sockaddr *a, socklen_t l),
@@ -91,6 +93,7 @@ void test_fault_install(void)
         .epoll_create1 = fault_epoll_create1,
         .epoll_ctl = fault_epoll_ctl,
         .socket = fault_socket,
+        .socketpair = fault_socketpair,
         .bind = fault_bind,
         .listen = fault_listen,
         .connect = fault_connect,

@@ -193,7 +193,7 @@ TEST(descriptors_that_do_not_belong_are_refused)
     }
 }
 
-TEST(number_of_descriptors_follows_the_eventfd_flag)
+TEST(number_of_descriptors_follows_the_wake_socket_flag)
 {
     struct cf_message message = {.type = CF_MSG_ATTACHED}, decoded;
     uint8_t bytes[CF_WIRE_MAX_MESSAGE];
@@ -308,7 +308,7 @@ static const struct bad_field {
     {CF_MSG_ATTACHED, GRANT + 64, 4, 0, "granted holds 0"},
     {CF_MSG_ATTACHED, GRANT + 64, 4, 5, "granted holds 5"},
     {CF_MSG_ATTACHED, GRANT + 68, 4, 3, "flags 3"},
-    {CF_MSG_GENERATION, GRANT + 68, 4, CF_ATTACH_EVENTFD, "flags 1"},
+    {CF_MSG_GENERATION, GRANT + 68, 4, CF_ATTACH_WAKE_SOCKET, "flags 1"},
     {CF_MSG_ATTACHED, GRANT + 72, 8, 0, "control memory size 0"},
     {CF_MSG_ATTACHED, GRANT + 72, 8, (1 << 20) + 1, "control memory size"},
     {CF_MSG_ATTACHED, GRANT + 80, 8, 6340607, "do not fit"},

@@ -46,12 +46,12 @@ static inline void wire_sample_info(cuframes_channel_info_t *info)
                                                   {.offset = 699648, .pitch = 1412, .rows = 249}}};
 }
 
-static inline void wire_sample_attached(struct cf_msg_attached *attached, bool eventfd)
+static inline void wire_sample_attached(struct cf_msg_attached *attached, bool wakes)
 {
     wire_sample_info(&attached->info);
     snprintf(attached->name, sizeof(attached->name), "detector");
     attached->max_holds = 2;
-    attached->flags = eventfd ? CF_ATTACH_EVENTFD : 0;
+    attached->flags = wakes ? CF_ATTACH_WAKE_SOCKET : 0;
     attached->control_size = 12288;
     attached->frames_size = 6340608;
     attached->slot_stride = 1056768;
@@ -109,7 +109,7 @@ static inline size_t wire_sample(enum cf_message_type type, struct cf_message *m
         message->attach = (struct cf_msg_attach){.name = "detector",
                                                  .mode = CUFRAMES_MODE_STRICT_ORDER,
                                                  .max_holds = 2,
-                                                 .flags = CF_ATTACH_EVENTFD,
+                                                 .flags = CF_ATTACH_WAKE_SOCKET,
                                                  .memory = CUFRAMES_MEMORY_CUDA};
         return 0;
     case CF_MSG_ADOPTED:
