@@ -122,7 +122,9 @@ static int take_attached(cuframes_subscriber_t *s, const struct cf_msg_attached 
     cf_close(&s->arrivals);
     s->state = CF_SUBSCRIBER_ATTACHED;
     memcpy(s->granted_name, attached->name, sizeof(s->granted_name));
-    memcpy(s->key, attached->info.key, sizeof(s->key));
+    /* One that was asked for stays: the same socket can have another name here. */
+    if (!s->key[0])
+        memcpy(s->key, attached->info.key, sizeof(s->key));
     atomic_store_explicit(&s->granted, attached->max_holds, memory_order_relaxed);
     s->wanted = s->mode == CUFRAMES_MODE_STRICT_ORDER ? attached->first_seq : 0;
     s->any = true;
@@ -221,6 +223,9 @@ int cf_attach(cuframes_subscriber_t *s, int64_t deadline_ns)
 
     if (s->state == CF_SUBSCRIBER_AWAY)
         err = connect_to_publisher(s);
+    /* Too many wait to be let in: as if there were nobody yet. */
+    if (err == CUFRAMES_ERR_WOULD_BLOCK)
+        return CUFRAMES_ERR_NOT_FOUND;
     if (!err)
         err = cf_attach_listen(s, deadline_ns);
     if (err && err != CUFRAMES_ERR_WOULD_BLOCK && err != CUFRAMES_ERR_TIMEOUT)

@@ -110,7 +110,8 @@ void cf_publisher_destroy(cuframes_publisher_t *publisher)
         cf_publisher_unref(publisher);
         return;
     }
-    /* The name goes first, so that whoever sees the end of the channel can take it. */
+    /* The thread uses the socket. Then the name, so that whoever sees the end can take it. */
+    cf_service_stop(publisher);
     close_endpoint(publisher);
     pthread_mutex_lock(&publisher->lock);
     plain = publisher->plain;
@@ -118,7 +119,7 @@ void cf_publisher_destroy(cuframes_publisher_t *publisher)
     cf_writer_end(&publisher->current->writer, &publisher->peers, CF_RING_CLOSED);
     pthread_mutex_unlock(&publisher->lock);
     cf_buffer_unref(plain);
-    cf_service_stop(publisher);
+    cf_service_close(publisher);
     cf_publisher_unref(publisher);
 }
 
@@ -227,15 +228,14 @@ static uint8_t color_or(uint8_t value, uint8_t otherwise)
 static int check_meta(const cuframes_channel_info_t *info, const cuframes_frame_meta_t *meta)
 {
     const cuframes_rect_t *crop = &meta->crop;
-    const uint32_t known =
-        CUFRAMES_FRAME_DISCONTINUITY | CUFRAMES_FRAME_CORRUPT | CUFRAMES_FRAME_KEY;
     bool whole = !crop->x && !crop->y && !crop->width && !crop->height;
 
     if (meta->user_size > CUFRAMES_MAX_USER_DATA || (meta->user_size > 0 && !meta->user_data))
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "%u bytes of user data: at most %d, and a pointer",
                        meta->user_size, CUFRAMES_MAX_USER_DATA);
-    if (meta->flags & ~known)
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "unknown frame flags %#x", meta->flags & ~known);
+    if (meta->flags & ~CF_FRAME_FLAGS)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "unknown frame flags %#x",
+                       meta->flags & ~CF_FRAME_FLAGS);
     if ((uint32_t)meta->capture_source > CUFRAMES_CLOCK_FILE)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "unknown source %d of a capture time",
                        (int)meta->capture_source);

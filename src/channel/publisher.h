@@ -150,8 +150,10 @@ cuframes_subscriber_info_t cf_client_info(const cuframes_publisher_t *publisher,
 
 /* service.c */
 int cf_service_start(cuframes_publisher_t *publisher);
-/* Stops the thread and closes every connection. */
+/* Stops the thread. */
 void cf_service_stop(cuframes_publisher_t *publisher);
+/* Closes every connection; the thread has stopped. */
+void cf_service_close(cuframes_publisher_t *publisher);
 /* Makes the service thread look at the shared fields. Any thread. */
 void cf_service_kick(cuframes_publisher_t *publisher);
 /* Frees what the service owned in a process that forked off, where its thread does not run. */

@@ -623,6 +623,10 @@ void cf_service_stop(cuframes_publisher_t *publisher)
     cf_service_kick(publisher);
     pthread_join(publisher->service, NULL);
     publisher->service_runs = false;
+}
+
+void cf_service_close(cuframes_publisher_t *publisher)
+{
     while (publisher->all_clients)
         close_client(publisher, publisher->all_clients);
     for (uint32_t i = 0; i < publisher->added_count; i++)

@@ -5,6 +5,7 @@
 #include "channel/subscriber.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,7 +146,11 @@ int cf_subscriber_create_from_fd(const cuframes_subscriber_config_t *config, int
     int32_t timeout = config->connect_timeout_ms > 0 ? config->connect_timeout_ms : ANSWER_MS;
     int err;
 
-    if ((err = cf_connection_check(socket)) != 0 || (err = subscriber_new(config, &s)) != 0)
+    if ((err = cf_connection_check(socket)) != 0)
+        return err;
+    if (fcntl(socket, F_SETFD, FD_CLOEXEC) != 0)
+        return cf_fail_errno(errno, "cannot set up the connection");
+    if ((err = subscriber_new(config, &s)) != 0)
         return err;
     if ((err = cf_attach_over(s, cf_steal_fd(&socket))) != 0 ||
         (err = cf_attach(s, cf_deadline(timeout))) != 0) {

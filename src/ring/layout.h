@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include <cuframes/base.h>
+#include <cuframes/frame.h>
 
 #define CF_CACHE_LINE 64
 
@@ -61,6 +62,10 @@ enum cf_ring_state {
     CF_RING_SUPERSEDED = 1, /* a newer generation exists; no frame will be added here */
     CF_RING_CLOSED = 2,     /* the publisher has closed the channel */
 };
+
+/* What a publisher can say of a frame; the other flags are made by the subscriber. */
+#define CF_FRAME_FLAGS                                                                             \
+    ((uint32_t)(CUFRAMES_FRAME_DISCONTINUITY | CUFRAMES_FRAME_CORRUPT | CUFRAMES_FRAME_KEY))
 
 /* One slot's frame. Everything but `seq` is plain data under the hold protocol: the publisher
  * writes it only while `seq` is invalid and nobody holds the slot. */
