@@ -7,6 +7,7 @@ import subprocess
 import toolbox
 
 COMMANDS = ["test-source", "sub", "ls", "info", "top", "snapshot", "cat", "view", "doctor"]
+ALL_COMMANDS = COMMANDS + ["ingest", "group"]
 BAD_KEYS = ["", "a/b", "../up", "a b", "k" * 64, "ümlaut", "dot.ted"]
 
 
@@ -20,11 +21,11 @@ class Usage(toolbox.ToolTest):
     def test_help_lists_every_command(self):
         for args in (["--help"], ["-h"], ["help"]):
             out, _ = self.run_tool(*args)
-            for command in COMMANDS:
+            for command in ALL_COMMANDS:
                 self.assertRegex(out, rf"\n  {command} ")
 
     def test_every_command_explains_itself(self):
-        for command in COMMANDS:
+        for command in ALL_COMMANDS:
             out, _ = self.run_tool(command, "--help")
             self.assertIn(f"cuframes {command}", out)
             self.assertEqual(self.run_tool("help", command)[0], out)
