@@ -116,7 +116,8 @@ CUFRAMES_API int cuframes_group_broadcast(cuframes_group_t *group, int32_t root,
  * `capacity` and receives new descriptors, close-on-exec, owned by the caller, in the order of the
  * ranks; `counts` (one entry for each rank, may be NULL) how many each gave. This rank's own come
  * back as duplicates. TOO_MANY when they do not fit into `all` or into this process's limit: then
- * this rank has none, and the group is whole.
+ * this rank has none, and the group is whole. (The process that came first passes the descriptors
+ * round: if its own limit does not allow that, the group is broken, and its rank named.)
  */
 CUFRAMES_API int cuframes_group_all_gather_fds(cuframes_group_t *group, const int *fds,
                                                uint32_t count, int *all, uint32_t capacity,

@@ -76,8 +76,8 @@ static void disconnect(cuframes_group_t *group)
 
 void cf_group_destroy(cuframes_group_t *group)
 {
-    /* A hub says itself that its rank has left. */
-    if (group->socket >= 0 && group->fork_count == cf_fork_count() && !group->hub)
+    /* A hub says itself that its rank has left; who has not begun need not say anything. */
+    if (group->board_map.addr && group->fork_count == cf_fork_count() && !group->hub)
         send_plain(group, CF_GROUP_LEAVE);
     disconnect(group);
     cf_map_release(&group->board_map);

@@ -466,7 +466,8 @@ static void hear(struct cf_hub *hub, struct member *member)
     else if (err == CUFRAMES_ERR_DISCONNECTED)
         lose(hub, member, CF_BOARD_DIED);
     else if (err == CUFRAMES_ERR_TOO_MANY && hub->started && member->joined)
-        end_group(hub, CF_BOARD_FAILED, member->rank);
+        /* It is this process that cannot take them. */
+        end_group(hub, CF_BOARD_FAILED, board(hub)->hub_rank);
     else
         refuse(hub, member, err, cuframes_last_error());
 }
