@@ -395,14 +395,14 @@ static const struct golden {
      "e1010000 01000000 01000000 06000000 03000000 30750000 e9030000 04000000 03000000 "
      "09081002 ffffffff 04000000 c0020000 f0010000 02000000 00000000 00101000 00000000 "
      "00010000 00000000 80050000 f0010000 00ad0a00 00000000 84050000 f9000000 *32 "
-     "64657465 63746f72 *56 02000000 01000000 00300000 00000000 00c06000 00000000 "
+     "64657465 63746f72 *56 02000000 01000000 00200000 00000000 00c06000 00000000 "
      "00201000 00000000 efcdab89 67452301"},
     {CF_MSG_GENERATION, 328,
      "43554635 05001100 48010000 00000000 63616d2d 31000000 *56 06000000 81020000 "
      "e1010000 01000000 01000000 06000000 03000000 30750000 e9030000 04000000 03000000 "
      "09081002 ffffffff 04000000 c0020000 f0010000 02000000 00000000 00101000 00000000 "
      "00010000 00000000 80050000 f0010000 00ad0a00 00000000 84050000 f9000000 *32 "
-     "64657465 63746f72 *56 02000000 00000000 00300000 00000000 00c06000 00000000 "
+     "64657465 63746f72 *56 02000000 00000000 00200000 00000000 00c06000 00000000 "
      "00201000 00000000 efcdab89 67452301"},
     {CF_MSG_ERROR, 276,
      "43554635 05001200 14010000 00000000 f4ffffff 74686520 6368616e 6e656c20 69732066 "
@@ -456,4 +456,45 @@ TEST(bytes_are_those_of_the_document)
                 FAIL("type %d: byte %zu is %02x instead of %02x", (int)golden[i].type, at,
                      e.bytes[at], bytes[at]);
     }
+}
+
+/* The same bytes in the document: a block of "TYPE size" and the words. */
+static bool document_has(FILE *document, const struct golden *g)
+{
+    static const char *const names[] = {
+        [CF_MSG_ATTACH] = "ATTACH",
+        [CF_MSG_ADOPTED] = "ADOPTED",
+        [CF_MSG_QUERY] = "QUERY",
+        [CF_MSG_WATCH] = "WATCH",
+        [CF_MSG_ATTACHED] = "ATTACHED",
+        [CF_MSG_GENERATION] = "GENERATION",
+        [CF_MSG_ERROR] = "ERROR",
+        [CF_MSG_REPORT] = "REPORT",
+        [CF_MSG_REPORT_SUBSCRIBERS] = "REPORT_SUBSCRIBERS",
+    };
+    char head[64], line[256], hex[2048] = "";
+    uint8_t bytes[CF_WIRE_MAX_MESSAGE], expected[CF_WIRE_MAX_MESSAGE];
+
+    snprintf(head, sizeof(head), "%s %zu\n", names[g->type], g->size);
+    rewind(document);
+    while (fgets(line, sizeof(line), document))
+        if (strcmp(line, head) == 0)
+            break;
+    while (fgets(line, sizeof(line), document) && strncmp(line, "```", 3) != 0) {
+        line[strcspn(line, "\n")] = ' ';
+        strncat(hex, line, sizeof(hex) - strlen(hex) - 1);
+    }
+    parse_hex(g->hex, expected);
+    return parse_hex(hex, bytes) == g->size && memcmp(bytes, expected, g->size) == 0;
+}
+
+TEST(document_has_the_same_bytes)
+{
+    FILE *document = fopen(SOURCE_ROOT "/docs/protocol.md", "re");
+
+    CHECK(document);
+    for (size_t i = 0; i < WIRE_SAMPLES; i++)
+        if (!document_has(document, &golden[i]))
+            FAIL("docs/protocol.md has other bytes for type %d", (int)golden[i].type);
+    fclose(document);
 }

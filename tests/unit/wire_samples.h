@@ -52,7 +52,7 @@ static inline void wire_sample_attached(struct cf_msg_attached *attached, bool w
     snprintf(attached->name, sizeof(attached->name), "detector");
     attached->max_holds = 2;
     attached->flags = wakes ? CF_ATTACH_WAKE_SOCKET : 0;
-    attached->control_size = 12288;
+    attached->control_size = 8192;
     attached->frames_size = 6340608;
     attached->slot_stride = 1056768;
     attached->first_seq = UINT64_C(0x0123456789abcdef);

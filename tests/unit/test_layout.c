@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The shared memory is laid out as docs/protocol.md says: these numbers are those of its tables.
+ */
+#include "harness/harness.h"
+
+#include "ring/layout.h"
+
+#define AT(structure, field, offset, size)                                                         \
+    do {                                                                                           \
+        CHECK_EQ(offsetof(struct structure, field), offset);                                       \
+        CHECK_EQ(sizeof(((struct structure *)0)->field), size);                                    \
+    } while (0)
+
+TEST(control_memory_is_that_of_the_document)
+{
+    AT(cf_ring_header, magic, 0, 8);
+    AT(cf_ring_header, slot_count, 8, 4);
+    AT(cf_ring_header, generation, 12, 4);
+    AT(cf_ring_header, first_seq, 16, 8);
+    AT(cf_ring_header, newest, 64, 8);
+    AT(cf_ring_header, wake, 72, 4);
+    AT(cf_ring_header, state, 76, 4);
+    AT(cf_ring_header, publisher_waits, 80, 4);
+    AT(cf_ring_header, dropped, 88, 8);
+    AT(cf_ring_header, index, 128, 1024);
+    CHECK_EQ(offsetof(struct cf_ring_header, slots), 1152);
+    CHECK_EQ(sizeof(struct cf_ring_slot), 1152);
+    CHECK_EQ(cf_ring_size(1), 2 * 1152);
+    CHECK_EQ(cf_ring_size(64), 65 * 1152);
+}
+
+TEST(slot_is_that_of_the_document)
+{
+    AT(cf_ring_slot, seq, 0, 8);
+    AT(cf_ring_slot, pts_ns, 8, 8);
+    AT(cf_ring_slot, capture_ns, 16, 8);
+    AT(cf_ring_slot, published_ns, 24, 8);
+    AT(cf_ring_slot, flags, 32, 4);
+    AT(cf_ring_slot, capture_source, 36, 4);
+    AT(cf_ring_slot, color, 40, 4);
+    AT(cf_ring_slot, user_size, 44, 4);
+    AT(cf_ring_slot, crop, 48, 16);
+    AT(cf_ring_slot, user, 128, 1024);
+}
+
+TEST(hold_page_is_that_of_the_document)
+{
+    AT(cf_hold_page, cursor, 0, 8);
+    AT(cf_hold_page, waiting, 8, 4);
+    AT(cf_hold_page, ack, 12, 4);
+    AT(cf_hold_page, received, 16, 8);
+    AT(cf_hold_page, missed, 24, 8);
+    AT(cf_hold_page, revoked, 32, 4);
+    AT(cf_hold_page, holds, 64, 256);
+    CHECK_EQ(sizeof(struct cf_hold_page), 320);
+}
+
+TEST(values_are_those_of_the_document)
+{
+    const uint64_t magic = CF_RING_MAGIC;
+
+    CHECK_MEM_EQ(&magic, "CUFRING5", 8);
+    CHECK_EQ(magic, UINT64_C(0x35474e4952465543));
+    CHECK_EQ(CF_RING_RUNNING, 0);
+    CHECK_EQ(CF_RING_SUPERSEDED, 1);
+    CHECK_EQ(CF_RING_CLOSED, 2);
+    CHECK_EQ(CF_WAITING_FUTEX, 1);
+    CHECK_EQ(CF_WAITING_SOCKET, 2);
+    CHECK_EQ(cf_ref_make(5, 3), 5 << 6 | 3);
+    CHECK_EQ(cf_ref_seq(cf_ref_make(CF_SEQ_LIMIT - 1, 63)), CF_SEQ_LIMIT - 1);
+    CHECK_EQ(cf_ref_slot(cf_ref_make(CF_SEQ_LIMIT - 1, 63)), 63);
+    CHECK_EQ(CF_SEQ_LIMIT, UINT64_C(1) << 58);
+    CHECK_EQ(CF_SEQ_INVALID, UINT64_MAX);
+}
