@@ -19,7 +19,10 @@ typedef struct cuframes_async_subscriber cuframes_async_subscriber_t;
  */
 typedef void (*cuframes_frame_callback_t)(const cuframes_frame_t *frame, void *user);
 
-/** Attaches as cuframes_subscriber_create() does, then starts the thread. */
+/**
+ * Attaches as cuframes_subscriber_create() does, then starts the thread. `*subscriber` is written
+ * before the first callback.
+ */
 CUFRAMES_API int cuframes_async_subscriber_create(const cuframes_subscriber_config_t *config,
                                                   cuframes_frame_callback_t callback, void *user,
                                                   cuframes_async_subscriber_t **subscriber);

@@ -59,6 +59,8 @@ static void *deliver(void *arg)
     cuframes_async_subscriber_t *async = arg;
     int err = CUFRAMES_OK;
 
+    pthread_mutex_lock(&async->lock);
+    pthread_mutex_unlock(&async->lock);
     delivering = async;
     /* Relaxed: the join orders everything else. */
     while (!err && !atomic_load_explicit(&async->stop, memory_order_relaxed))
@@ -122,15 +124,18 @@ int cf_async_create(cuframes_subscriber_t *subscriber, cuframes_frame_callback_t
     new->user = user;
     new->fork_count = cf_fork_count();
     init_lock(new);
+    /* The thread begins by taking the lock: callbacks find their subscriber where it was to be. */
+    pthread_mutex_lock(&new->lock);
     err = start_thread(new);
+    if (!err)
+        *async = new;
+    pthread_mutex_unlock(&new->lock);
     if (err) {
         fini_lock(new);
         cf_subscriber_destroy(subscriber);
         free(new);
-        return err;
     }
-    *async = new;
-    return CUFRAMES_OK;
+    return err;
 }
 
 static bool in_callback(const cuframes_async_subscriber_t *async)

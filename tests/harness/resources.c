@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,8 +55,31 @@ static size_t count_threads(void)
     return (size_t)test_count_files("/proc/self/task");
 }
 
+#if defined(__SANITIZE_THREAD__)
+static void *do_nothing(void *argument)
+{
+    return argument;
+}
+
+/* The thread sanitizer starts one of its own with the first thread of a forked process. */
+static void settle_threads(void)
+{
+    static bool settled;
+    pthread_t thread;
+
+    if (!settled && pthread_create(&thread, NULL, do_nothing, NULL) == 0)
+        pthread_join(thread, NULL);
+    settled = true;
+}
+#else
+static void settle_threads(void)
+{
+}
+#endif
+
 void test_resources_take(struct test_resources *resources)
 {
+    settle_threads();
     *resources = (struct test_resources){0};
     take_descriptors(resources);
     resources->mappings = count_mappings(false);
