@@ -33,8 +33,9 @@ enum { ID_NAME = 1, ID_SIZE, ID_RANK, ID_NO_PREFIX };
 static const struct option_row rows[] = {
     {ID_NAME, "name", "NAME", "the group's name, 1 to 57 of A-Z a-z 0-9 _ -"},
     {ID_SIZE, "size", "N", "how many ranks; not needed under a launcher that says it"},
-    {ID_RANK, "rank", "R", "run only this rank, the others are started elsewhere; not needed\n"
-                           "under torchrun, Slurm and MPI, which say it in the environment"},
+    {ID_RANK, "rank", "R",
+     "run only this rank, the others are started elsewhere; not needed\n"
+     "under torchrun, Slurm and MPI, which say it in the environment"},
     {ID_NO_PREFIX, "no-prefix", NULL, "do not put \"[rank] \" before each line of output"},
     {0},
 };
@@ -208,8 +209,7 @@ static void handle_events(struct run *run, const struct pollfd *polls)
 
         for (int k = 0; k < 2; k++)
             if (polls[3 * i + k].revents && process->streams[k].from >= 0)
-                rank_stream_pass(&process->streams[k], process->rank,
-                                 run->settings->ranks.prefix);
+                rank_stream_pass(&process->streams[k], process->rank, run->settings->ranks.prefix);
         if (polls[3 * i + 2].revents && rank_reap(process)) {
             run->running--;
             judge(run, process);

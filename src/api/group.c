@@ -18,8 +18,9 @@ static int check_config(const cuframes_group_config_t *config)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "a group of %d: it has 1 to %d ranks",
                        config->size, CUFRAMES_GROUP_MAX_RANKS);
     if (config->rank < CUFRAMES_GROUP_ANY_RANK || config->rank >= config->size)
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "rank %d in a group of %d: ranks are 0 to %d, or "
-                                                 "CUFRAMES_GROUP_ANY_RANK",
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "rank %d in a group of %d: ranks are 0 to %d, or "
+                       "CUFRAMES_GROUP_ANY_RANK",
                        config->rank, config->size, config->size - 1);
     if (config->flags)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "unknown group flags %#x", config->flags);
@@ -58,8 +59,9 @@ static int begin(const cuframes_group_t *group, int32_t timeout_ms, int64_t *dea
     if (err)
         return err;
     if (timeout_ms == 0)
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "a timeout of 0: an operation of a group waits for "
-                                                 "the others; give milliseconds, or -1 for ever");
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "a timeout of 0: an operation of a group waits for "
+                       "the others; give milliseconds, or -1 for ever");
     if (cf_board_broken(cf_group_board((cuframes_group_t *)(uintptr_t)group), &culprit) !=
         CF_BOARD_WHOLE)
         return cf_group_broken(group);
@@ -170,8 +172,8 @@ CUFRAMES_API int cuframes_group_all_gather(cuframes_group_t *group, const void *
     int64_t deadline;
     int err;
 
-    if ((err = begin(group, timeout_ms, &deadline)) != 0 ||
-        (err = check_bytes(data, size)) != 0 || (err = check_bytes(all, size)) != 0 ||
+    if ((err = begin(group, timeout_ms, &deadline)) != 0 || (err = check_bytes(data, size)) != 0 ||
+        (err = check_bytes(all, size)) != 0 ||
         (err = cf_group_exchange(group, data, size, &given, deadline)) != 0)
         return err;
     for (uint32_t rank = 0; rank < group->size; rank++)
@@ -225,8 +227,8 @@ CUFRAMES_API int cuframes_group_broadcast(cuframes_group_t *group, int32_t root,
                                  deadline)) != 0)
         return err;
     if (given.sizes[root] != size)
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "rank %d sent %zu bytes, rank %u expects %zu", root,
-                       given.sizes[root], group->rank, size);
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "rank %d sent %zu bytes, rank %u expects %zu",
+                       root, given.sizes[root], group->rank, size);
     if (group->rank != (uint32_t)root && size > 0)
         memcpy(data, given.base[root], size);
     return CUFRAMES_OK;
@@ -235,8 +237,8 @@ CUFRAMES_API int cuframes_group_broadcast(cuframes_group_t *group, int32_t root,
 static int check_fds(const int *fds, uint32_t count)
 {
     if (count > CUFRAMES_GROUP_MAX_FDS)
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "%u descriptors in one exchange: at most %d", count,
-                       CUFRAMES_GROUP_MAX_FDS);
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "%u descriptors in one exchange: at most %d",
+                       count, CUFRAMES_GROUP_MAX_FDS);
     if (count > 0 && !fds)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "%u descriptors at NULL", count);
     return CUFRAMES_OK;

@@ -53,7 +53,7 @@ struct cf_board_rank {
 struct cf_board {
     uint64_t magic;
     uint32_t size;
-    uint32_t hub_rank; /* whose process the hub is in; CF_BOARD_NO_RANK = nobody's */
+    uint32_t hub_rank;       /* whose process the hub is in; CF_BOARD_NO_RANK = nobody's */
     _Atomic uint32_t broken; /* 0, or reason << 16 | rank + 1 (0 = nobody in particular) */
     uint32_t reserved1[11];
     struct cf_board_barrier barriers[];

@@ -75,9 +75,9 @@ static int take_some(cuframes_group_t *group, int *all, uint32_t capacity, uint3
     err = cf_group_message_decode(record.bytes, record.size, record.fd_count, &message);
     if (!err && message.type == CF_GROUP_ERROR)
         err = cf_fail(message.error, "%s", message.text);
-    else if (!err && (message.type != CF_GROUP_TAKE || message.round != group->round ||
-                      message.total != total || message.offset != *taken ||
-                      record.fd_count != expected))
+    else if (!err &&
+             (message.type != CF_GROUP_TAKE || message.round != group->round ||
+              message.total != total || message.offset != *taken || record.fd_count != expected))
         err = cf_fail(CUFRAMES_ERR_PROTOCOL, "the group's hub passed other descriptors than were "
                                              "given");
     if (!err && !*short_of && *taken + record.fd_count <= capacity) {

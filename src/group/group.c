@@ -33,8 +33,7 @@ static bool has_cores_for(uint32_t ranks)
 {
     cpu_set_t cores;
 
-    return sched_getaffinity(0, sizeof(cores), &cores) == 0 &&
-           (uint32_t)CPU_COUNT(&cores) >= ranks;
+    return sched_getaffinity(0, sizeof(cores), &cores) == 0 && (uint32_t)CPU_COUNT(&cores) >= ranks;
 }
 
 static int group_new(const cuframes_group_config_t *config, cuframes_group_t **group)

@@ -21,7 +21,7 @@ struct cuframes_group {
     int socket;
     struct cf_fork_guard guard;
     char missing[CF_WIRE_TEXT_SIZE]; /* who had not come, when it gave up waiting */
-    struct cf_hub *hub; /* in the process that came first; else NULL */
+    struct cf_hub *hub;              /* in the process that came first; else NULL */
     struct cf_map board_map;
     struct cf_map region; /* for exchanges that do not fit on the board; grows */
     uint32_t exchange;    /* exchanges of bytes so far; its last bit says whose turn it is */

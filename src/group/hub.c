@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The hub's thread: joining, deaths, and passing descriptors round.
+ * The hub's thread: joining and deaths. Passing descriptors is in pass.c.
  *
  * Before the start a connection that goes away gives its rank back. The start sends the board to
  * all. From then on a connection that goes away breaks the group.
- *
- * A round of descriptors has two halves: `gather` collects what the ranks give; when all have, it
- * becomes `pass`, which is sent to every rank. A rank can give for the next round only after it has
- * taken this one, so a gather is complete only when the pass before it is done.
  */
-#include "group/hub.h"
+#include "group/hub_state.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,84 +16,21 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <cuframes/group.h>
-
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
-#include "base/fork.h"
 #include "base/log.h"
-#include "base/shm.h"
 #include "base/sys.h"
-#include "group/board.h"
 #include "wire/connection.h"
-#include "wire/group_message.h"
-#include "wire/record.h"
 
 #define EVENTS_AT_ONCE 64
 /* Connections that have not joined, and how long one may say nothing. */
 #define MAX_STRANGERS 64
-#define SILENCE_MS 2000
+#define SILENCE_MS    2000
 /* How long a hub that ends goes on passing what it has promised. */
 #define FLUSH_MS 1000
 
-struct member {
-    struct member *next;
-    int socket;
-    struct cf_fork_guard guard;
-    int64_t since_ns;
-    bool trusted; /* its connection was made by this process */
-    bool joined;
-    uint32_t rank;
-    /* The round being gathered. */
-    uint32_t given, total;
-    bool gave;
-    int *fds;
-    /* The round being passed. */
-    uint32_t passed;
-    bool passing;
-    bool wants_out; /* is registered for EPOLLOUT */
-    bool told;      /* was sent the end */
-};
-
-struct cf_hub {
-    unsigned fork_count;
-    uint32_t size;
-    struct cf_endpoint endpoint;
-    struct cf_fork_guard endpoint_guard;
-    int epoll;
-    int kick;
-    pthread_t thread;
-    atomic_bool stopping;
-
-    /* The thread's alone. */
-    struct member *members;
-    struct member *ranks[CUFRAMES_GROUP_MAX_RANKS]; /* those who joined */
-    uint32_t strangers;
-    uint32_t joined;
-    bool started;
-    bool ended; /* broken, and everybody is being told */
-    struct cf_map board_map;
-    int board_fd;
-    /* gather */
-    uint32_t round;
-    uint32_t root;
-    uint32_t gave;
-    uint32_t gathered;
-    /* pass */
-    int *pass;
-    uint32_t pass_total;
-    uint32_t pass_round;
-    uint32_t passing;
-};
-
-static struct cf_board *board(const struct cf_hub *hub)
-{
-    return hub->board_map.addr;
-}
-
-static int send_message(int socket, const struct cf_group_message *message, const int *fds,
-                        size_t fd_count)
+int cf_hub_send(int socket, const struct cf_group_message *message, const int *fds, size_t fd_count)
 {
     uint8_t bytes[CF_GROUP_MESSAGE_SIZE];
 
@@ -112,7 +43,7 @@ static void send_error(int socket, int error, uint32_t rank, const char *text)
     struct cf_group_message message = {.type = CF_GROUP_ERROR, .error = error, .rank = rank};
 
     snprintf(message.text, sizeof(message.text), "%s", text);
-    send_message(socket, &message, NULL, 0);
+    cf_hub_send(socket, &message, NULL, 0);
 }
 
 static void close_fds(int *fds, uint32_t count)
@@ -121,41 +52,26 @@ static void close_fds(int *fds, uint32_t count)
         cf_close(&fds[i]);
 }
 
-static void finish_passing(struct cf_hub *hub, struct member *member)
+static void free_member(struct cf_hub *hub, struct cf_hub_member *member)
 {
-    if (!member->passing)
-        return;
-    member->passing = false;
-    if (--hub->passing == 0) {
-        close_fds(hub->pass, hub->pass_total);
-        free(hub->pass);
-        hub->pass = NULL;
-    }
-}
-
-static void free_member(struct cf_hub *hub, struct member *member)
-{
-    struct member **link = &hub->members;
+    struct cf_hub_member **link = &hub->members;
 
     while (*link != member)
         link = &(*link)->next;
     *link = member->next;
-    finish_passing(hub, member);
+    cf_hub_drop_member(hub, member);
     if (member->joined) {
         hub->ranks[member->rank] = NULL;
         hub->joined--;
     } else {
         hub->strangers--;
     }
-    close_fds(member->fds, member->given);
-    free(member->fds);
     cf_fork_guard_remove(&member->guard);
     cf_close(&member->socket);
     free(member);
 }
 
-/* Tells a member that the group has ended, once it has what was promised to it. */
-static void tell_end(struct cf_hub *hub, struct member *member)
+void cf_hub_tell_end(struct cf_hub *hub, struct cf_hub_member *member)
 {
     enum cf_board_reason reason;
     char text[CF_WIRE_TEXT_SIZE];
@@ -163,7 +79,7 @@ static void tell_end(struct cf_hub *hub, struct member *member)
 
     if (!member->joined || member->passing || member->told)
         return;
-    reason = cf_board_broken(board(hub), &culprit);
+    reason = cf_board_broken(cf_hub_board(hub), &culprit);
     if (culprit >= 0)
         snprintf(text, sizeof(text), "the group is broken: rank %d %s", culprit,
                  cf_board_reason_text(reason));
@@ -175,26 +91,26 @@ static void tell_end(struct cf_hub *hub, struct member *member)
     member->told = true;
 }
 
-static void end_group(struct cf_hub *hub, enum cf_board_reason reason, uint32_t rank)
+void cf_hub_end(struct cf_hub *hub, enum cf_board_reason reason, uint32_t rank)
 {
-    cf_board_break(board(hub), hub->size, reason, rank);
+    cf_board_break(cf_hub_board(hub), hub->size, reason, rank);
     hub->ended = true;
-    for (struct member *m = hub->members; m; m = m->next)
-        tell_end(hub, m);
+    for (struct cf_hub_member *m = hub->members; m; m = m->next)
+        cf_hub_tell_end(hub, m);
 }
 
 /* A connection is over. */
-static void lose(struct cf_hub *hub, struct member *member, enum cf_board_reason reason)
+static void lose(struct cf_hub *hub, struct cf_hub_member *member, enum cf_board_reason reason)
 {
     bool breaks = hub->started && member->joined;
     uint32_t rank = member->rank;
 
     free_member(hub, member);
     if (breaks)
-        end_group(hub, reason, rank);
+        cf_hub_end(hub, reason, rank);
 }
 
-static void refuse(struct cf_hub *hub, struct member *member, int error, const char *text)
+static void refuse(struct cf_hub *hub, struct cf_hub_member *member, int error, const char *text)
 {
     cf_log(CUFRAMES_LOG_INFO, "group: refusing a connection: %s", text);
     send_error(member->socket, error, 0, text);
@@ -208,9 +124,9 @@ static int make_board(struct cf_hub *hub)
 
     if (err)
         return err;
-    board(hub)->magic = CF_BOARD_MAGIC;
-    board(hub)->size = hub->size;
-    board(hub)->hub_rank = CF_BOARD_NO_RANK;
+    cf_hub_board(hub)->magic = CF_BOARD_MAGIC;
+    cf_hub_board(hub)->size = hub->size;
+    cf_hub_board(hub)->hub_rank = CF_BOARD_NO_RANK;
     return CUFRAMES_OK;
 }
 
@@ -219,16 +135,15 @@ static void start(struct cf_hub *hub)
 {
     hub->started = true;
     for (uint32_t rank = 0; rank < hub->size && hub->started; rank++) {
-        struct cf_group_message message = {
-            .type = CF_GROUP_START, .rank = rank, .size = hub->size};
+        struct cf_group_message message = {.type = CF_GROUP_START, .rank = rank, .size = hub->size};
 
         /* One that cannot be told has gone, and breaks the group when that is noticed. */
-        send_message(hub->ranks[rank]->socket, &message, &hub->board_fd, 1);
+        cf_hub_send(hub->ranks[rank]->socket, &message, &hub->board_fd, 1);
     }
     cf_close(&hub->board_fd);
 }
 
-static bool is_of_this_user(const struct member *member)
+static bool is_of_this_user(const struct cf_hub_member *member)
 {
     struct cf_peer_credentials credentials;
 
@@ -241,17 +156,18 @@ static bool is_of_this_user(const struct member *member)
     return credentials.uid == geteuid() || credentials.uid == 0 || credentials.uid == 65534;
 }
 
-static int choose_rank(const struct cf_hub *hub, const struct cf_group_message *join, uint32_t *rank,
-                       char *why, size_t size)
+static int choose_rank(const struct cf_hub *hub, const struct cf_group_message *join,
+                       uint32_t *rank, char *why, size_t size)
 {
     if (hub->started || hub->joined == hub->size) {
-        snprintf(why, size, "a group of this name runs already: choose another name, or wait for "
-                            "its end");
+        snprintf(why, size,
+                 "a group of this name runs already: choose another name, or wait for "
+                 "its end");
         return CUFRAMES_ERR_ALREADY_EXISTS;
     }
     if (join->size != hub->size) {
-        snprintf(why, size, "this group has %u ranks, not %u: all must say the same size", hub->size,
-                 join->size);
+        snprintf(why, size, "this group has %u ranks, not %u: all must say the same size",
+                 hub->size, join->size);
         return CUFRAMES_ERR_PROTOCOL;
     }
     *rank = join->rank;
@@ -265,7 +181,8 @@ static int choose_rank(const struct cf_hub *hub, const struct cf_group_message *
     return CUFRAMES_OK;
 }
 
-static void join(struct cf_hub *hub, struct member *member, const struct cf_group_message *message)
+static void join(struct cf_hub *hub, struct cf_hub_member *member,
+                 const struct cf_group_message *message)
 {
     char why[CF_WIRE_TEXT_SIZE];
     uint32_t rank;
@@ -285,130 +202,16 @@ static void join(struct cf_hub *hub, struct member *member, const struct cf_grou
     member->rank = rank;
     /* With a name, the one connection that this process made is its own rank's. */
     if (member->trusted && hub->endpoint.socket >= 0)
-        board(hub)->hub_rank = rank;
+        cf_hub_board(hub)->hub_rank = rank;
     hub->strangers--;
     if (++hub->joined == hub->size)
         start(hub);
 }
 
-/* ---- descriptors ---- */
-
-/* Registers for, or against, room in a member's socket. */
-static void want_out(struct cf_hub *hub, struct member *member, bool wanted)
-{
-    struct epoll_event event = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0), .data.ptr = member};
-
-    if (member->wants_out == wanted)
-        return;
-    member->wants_out = wanted;
-    cf_sys.epoll_ctl(hub->epoll, EPOLL_CTL_MOD, member->socket, &event);
-}
-
-/* Sends a member what its socket takes of the round that is passed. */
-static void pass_on(struct cf_hub *hub, struct member *member)
-{
-    while (member->passing) {
-        uint32_t left = hub->pass_total - member->passed;
-        uint32_t now = left < CF_RECORD_MAX_FDS ? left : CF_RECORD_MAX_FDS;
-        struct cf_group_message message = {.type = CF_GROUP_TAKE,
-                                           .round = hub->pass_round,
-                                           .total = hub->pass_total,
-                                           .offset = member->passed};
-        int err = send_message(member->socket, &message, hub->pass + member->passed, now);
-
-        /* Too many descriptors in flight: those that others take make room. */
-        if (err == CUFRAMES_ERR_WOULD_BLOCK || err == CUFRAMES_ERR_TOO_MANY) {
-            want_out(hub, member, true);
-            return;
-        }
-        member->passed += now;
-        if (err || member->passed == hub->pass_total)
-            finish_passing(hub, member);
-    }
-    want_out(hub, member, false);
-    if (hub->ended)
-        tell_end(hub, member);
-}
-
-/* Everybody has given: what was gathered is passed. */
-static int begin_pass(struct cf_hub *hub)
-{
-    uint32_t filled = 0;
-
-    hub->pass = cf_sys.calloc(hub->gathered ? hub->gathered : 1, sizeof(*hub->pass));
-    if (!hub->pass)
-        return CUFRAMES_ERR_OUT_OF_MEMORY;
-    for (uint32_t rank = 0; rank < hub->size; rank++) {
-        struct member *member = hub->ranks[rank];
-
-        if (member->given)
-            memcpy(hub->pass + filled, member->fds, member->given * sizeof(*hub->pass));
-        filled += member->given;
-        free(member->fds);
-        member->fds = NULL;
-        member->given = 0;
-        member->gave = false;
-        member->passed = 0;
-        member->passing = true;
-    }
-    hub->pass_total = hub->gathered;
-    hub->pass_round = hub->round++;
-    hub->passing = hub->size;
-    hub->gathered = hub->gave = 0;
-    for (uint32_t rank = 0; rank < hub->size; rank++)
-        pass_on(hub, hub->ranks[rank]);
-    return CUFRAMES_OK;
-}
-
-/* Takes the descriptors of one message; consumes them. */
-static int add_given(struct cf_hub *hub, struct member *member, struct cf_record *record,
-                     const struct cf_group_message *message)
-{
-    int *grown;
-
-    if (message->offset == 0) {
-        member->total = message->total;
-        if (hub->gave == 0 && hub->gathered == 0)
-            hub->root = message->rank;
-    }
-    if (member->gave || message->round != hub->round || message->offset != member->given ||
-        message->total != member->total || message->rank != hub->root ||
-        hub->gathered + record->fd_count > CUFRAMES_GROUP_MAX_FDS)
-        return CUFRAMES_ERR_PROTOCOL;
-    if (record->fd_count > 0) {
-        grown = realloc(member->fds, (member->given + record->fd_count) * sizeof(*grown));
-        if (!grown)
-            return CUFRAMES_ERR_OUT_OF_MEMORY;
-        member->fds = grown;
-        memcpy(grown + member->given, record->fds, record->fd_count * sizeof(*grown));
-        member->given += (uint32_t)record->fd_count;
-        hub->gathered += (uint32_t)record->fd_count;
-        record->fd_count = 0;
-    }
-    if (member->given == member->total) {
-        member->gave = true;
-        hub->gave++;
-    }
-    return CUFRAMES_OK;
-}
-
-static void give(struct cf_hub *hub, struct member *member, struct cf_record *record,
-                 const struct cf_group_message *message)
-{
-    int err = add_given(hub, member, record, message);
-
-    cf_record_close_fds(record);
-    if (!err && hub->gave == hub->size)
-        err = begin_pass(hub);
-    if (err)
-        end_group(hub, err == CUFRAMES_ERR_PROTOCOL ? CF_BOARD_NONSENSE : CF_BOARD_FAILED,
-                  member->rank);
-}
-
 /* ---- connections ---- */
 
 /* Answers a member that has waited long enough. Names the first eight. */
-static void tell_missing(struct cf_hub *hub, struct member *member)
+static void tell_missing(struct cf_hub *hub, struct cf_hub_member *member)
 {
     char text[CF_WIRE_TEXT_SIZE] = "";
     uint32_t missing = 0, first = 0;
@@ -428,11 +231,11 @@ static void tell_missing(struct cf_hub *hub, struct member *member)
     send_error(member->socket, CUFRAMES_ERR_TIMEOUT, first, text);
 }
 
-static void take_message(struct cf_hub *hub, struct member *member, struct cf_record *record,
+static void take_message(struct cf_hub *hub, struct cf_hub_member *member, struct cf_record *record,
                          const struct cf_group_message *message)
 {
     if (message->type == CF_GROUP_GIVE && member->joined && hub->started && !hub->ended) {
-        give(hub, member, record, message);
+        cf_hub_give(hub, member, record, message);
         return;
     }
     cf_record_close_fds(record);
@@ -448,7 +251,7 @@ static void take_message(struct cf_hub *hub, struct member *member, struct cf_re
         refuse(hub, member, CUFRAMES_ERR_PROTOCOL, "message out of order");
 }
 
-static void hear(struct cf_hub *hub, struct member *member)
+static void hear(struct cf_hub *hub, struct cf_hub_member *member)
 {
     struct cf_group_message message;
     struct cf_record record;
@@ -467,7 +270,7 @@ static void hear(struct cf_hub *hub, struct member *member)
         lose(hub, member, CF_BOARD_DIED);
     else if (err == CUFRAMES_ERR_TOO_MANY && hub->started && member->joined)
         /* It is this process that cannot take them. */
-        end_group(hub, CF_BOARD_FAILED, board(hub)->hub_rank);
+        cf_hub_end(hub, CF_BOARD_FAILED, cf_hub_board(hub)->hub_rank);
     else
         refuse(hub, member, err, cuframes_last_error());
 }
@@ -475,11 +278,11 @@ static void hear(struct cf_hub *hub, struct member *member)
 /* Closes the stranger that is silent for longest. */
 static void limit_strangers(struct cf_hub *hub)
 {
-    struct member *oldest = NULL;
+    struct cf_hub_member *oldest = NULL;
 
     if (hub->strangers < MAX_STRANGERS + hub->size)
         return;
-    for (struct member *m = hub->members; m; m = m->next)
+    for (struct cf_hub_member *m = hub->members; m; m = m->next)
         if (!m->joined)
             oldest = m;
     refuse(hub, oldest, CUFRAMES_ERR_TOO_MANY, "too many connections that do not join");
@@ -488,7 +291,7 @@ static void limit_strangers(struct cf_hub *hub)
 /* Consumes the socket. */
 static int add_connection(struct cf_hub *hub, int socket, bool trusted)
 {
-    struct member *member = cf_sys.calloc(1, sizeof(*member));
+    struct cf_hub_member *member = cf_sys.calloc(1, sizeof(*member));
     struct epoll_event event = {.events = EPOLLIN};
 
     if (!member) {
@@ -537,9 +340,9 @@ static int64_t close_silent(struct cf_hub *hub)
 {
     const int64_t now = cf_now_ns();
     int64_t next = CF_NEVER;
-    struct member *following;
+    struct cf_hub_member *following;
 
-    for (struct member *m = hub->members; m; m = following) {
+    for (struct cf_hub_member *m = hub->members; m; m = following) {
         int64_t until = m->since_ns + SILENCE_MS * CF_NS_PER_MS;
 
         following = m->next;
@@ -555,7 +358,7 @@ static int64_t close_silent(struct cf_hub *hub)
 
 static bool is_member(const struct cf_hub *hub, const void *candidate)
 {
-    for (const struct member *m = hub->members; m; m = m->next)
+    for (const struct cf_hub_member *m = hub->members; m; m = m->next)
         if (m == candidate)
             return true;
     return false;
@@ -563,7 +366,7 @@ static bool is_member(const struct cf_hub *hub, const void *candidate)
 
 static void handle(struct cf_hub *hub, const struct epoll_event *event)
 {
-    struct member *member = event->data.ptr;
+    struct cf_hub_member *member = event->data.ptr;
 
     if (event->data.ptr == &hub->kick || !is_member(hub, member)) {
         if (event->data.ptr == &hub->endpoint)
@@ -571,7 +374,7 @@ static void handle(struct cf_hub *hub, const struct epoll_event *event)
         return;
     }
     if (event->events & EPOLLOUT)
-        pass_on(hub, member);
+        cf_hub_pass_on(hub, member);
     if (event->events & ~(uint32_t)EPOLLOUT)
         hear(hub, member);
 }
@@ -698,7 +501,7 @@ int cf_hub_create(uint32_t size, struct cf_endpoint *endpoint, int *fds, uint32_
 static void hub_abandon(struct cf_hub *hub)
 {
     hub->endpoint.socket = -1;
-    for (struct member *m = hub->members; m; m = m->next)
+    for (struct cf_hub_member *m = hub->members; m; m = m->next)
         m->socket = -1;
     hub_free(hub);
 }
@@ -719,6 +522,6 @@ void cf_hub_destroy(struct cf_hub *hub)
     (void)ignored;
     pthread_join(hub->thread, NULL);
     if (hub->started && !hub->ended)
-        end_group(hub, CF_BOARD_LEFT, board(hub)->hub_rank);
+        cf_hub_end(hub, CF_BOARD_LEFT, cf_hub_board(hub)->hub_rank);
     hub_free(hub);
 }

@@ -18,7 +18,7 @@ static uint32_t get_u32(const uint8_t **p)
     uint32_t value = 0;
 
     for (int i = 0; i < 4; i++)
-        value |= (uint32_t)*(*p)++ << (8 * i);
+        value |= (uint32_t) * (*p)++ << (8 * i);
     return value;
 }
 
@@ -92,8 +92,9 @@ int cf_group_message_decode(const uint8_t *bytes, size_t size, size_t fd_count,
         return refuse("it does not begin like one");
     version = get_u32(&p);
     if (version != CF_WIRE_VERSION)
-        return cf_fail(CUFRAMES_ERR_PROTOCOL, "the peer speaks version %u of the group protocol, "
-                                              "this library version %d",
+        return cf_fail(CUFRAMES_ERR_PROTOCOL,
+                       "the peer speaks version %u of the group protocol, "
+                       "this library version %d",
                        version, CF_WIRE_VERSION);
     if (size != CF_GROUP_MESSAGE_SIZE)
         return refuse("a wrong length");

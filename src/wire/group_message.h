@@ -10,7 +10,7 @@
 
 #include "wire/message.h"
 
-#define CF_GROUP_MAGIC UINT32_C(0x47465543) /* "CUFG" */
+#define CF_GROUP_MAGIC        UINT32_C(0x47465543) /* "CUFG" */
 #define CF_GROUP_MESSAGE_SIZE (CF_WIRE_HEADER_SIZE + 24 + CF_WIRE_TEXT_SIZE)
 
 enum cf_group_message_type {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Groups: meeting, the operations, and what happens when a rank dies, leaves, does not come or
- * does not belong. The ranks are peers (processes) of the test.
+ * Groups: meeting, and the operations. The ranks are peers (processes) of the test.
  */
 #include "harness/harness.h"
 
@@ -15,60 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "harness/peer.h"
-
-#define TIMEOUT_MS 10000
-#define MOST_RANKS 256
-
-/* What the peers are told; they are forks, so it is read in place. */
-struct plan {
-    int32_t rank;
-    int32_t size;
-    const char *name;
-    void (*body)(cuframes_group_t *group, struct test_peer *test, const struct plan *plan);
-    int number; /* the body's own */
-};
-
-static cuframes_group_t *join(const char *name, int32_t rank, int32_t size)
-{
-    cuframes_group_config_t config = {
-        .name = name, .rank = rank, .size = size, .timeout_ms = TIMEOUT_MS};
-    cuframes_group_t *group;
-
-    CHECK_OK(cuframes_group_create(&config, &group));
-    return group;
-}
-
-static void be_rank(struct test_peer *test, void *argument)
-{
-    const struct plan *plan = argument;
-    cuframes_group_t *group = join(plan->name, plan->rank, plan->size);
-
-    plan->body(group, test, plan);
-    cuframes_group_destroy(group);
-}
-
-static void start_ranks(struct test_peer *peers, struct plan plan)
-{
-    for (int32_t rank = 0; rank < plan.size; rank++) {
-        plan.rank = rank;
-        test_spawn(&peers[rank], be_rank, &plan, NULL);
-    }
-}
-
-static void join_ranks(struct test_peer *peers, int32_t count)
-{
-    for (int32_t rank = 0; rank < count; rank++)
-        test_join(&peers[rank]);
-}
-
-static void run_ranks(struct plan plan)
-{
-    static struct test_peer peers[MOST_RANKS];
-
-    start_ranks(peers, plan);
-    join_ranks(peers, plan.size);
-}
+#include "group_ranks.h"
 
 /* ---- the operations ---- */
 
@@ -144,7 +90,7 @@ static void exchange_sizes(cuframes_group_t *group, struct test_peer *test, cons
         CHECK_OK(cuframes_group_all_gather_v(group, mine, own, all, room, sizes, TIMEOUT_MS));
         for (int32_t r = 0; r < plan->size; r++) {
             CHECK_EQ(sizes[r], bytes_of(r, round));
-            for (size_t i = 0; i < sizes[r]; i += sizes[r] > 2048 ? 997 : 1)
+            for (size_t i = 0; i<sizes[r]; i += sizes[r]> 2048 ? 997 : 1)
                 CHECK_EQ(all[offset + i], byte_of(r, i, round));
             offset += sizes[r];
         }
@@ -208,13 +154,13 @@ static void mistakes(cuframes_group_t *group, struct test_peer *test, const stru
     CHECK_ERR(cuframes_group_broadcast(group, 2, bytes, 1, TIMEOUT_MS), CUFRAMES_ERR_INVALID_ARG);
     CHECK_ERR(cuframes_group_all_gather(group, NULL, 8, bytes, TIMEOUT_MS),
               CUFRAMES_ERR_INVALID_ARG);
-    CHECK_ERR(cuframes_group_all_gather(group, bytes, CUFRAMES_GROUP_MAX_BYTES + 1, bytes,
-                                        TIMEOUT_MS),
-              CUFRAMES_ERR_INVALID_ARG);
+    CHECK_ERR(
+        cuframes_group_all_gather(group, bytes, CUFRAMES_GROUP_MAX_BYTES + 1, bytes, TIMEOUT_MS),
+        CUFRAMES_ERR_INVALID_ARG);
     /* Numbers that differ are told to all, and the group goes on. */
-    CHECK_ERR_SAYS(cuframes_group_all_gather(group, bytes, 8 + (size_t)plan->rank, bytes,
-                                             TIMEOUT_MS),
-                   CUFRAMES_ERR_INVALID_ARG, "same number");
+    CHECK_ERR_SAYS(
+        cuframes_group_all_gather(group, bytes, 8 + (size_t)plan->rank, bytes, TIMEOUT_MS),
+        CUFRAMES_ERR_INVALID_ARG, "same number");
     CHECK_ERR_SAYS(cuframes_group_all_gather_v(group, bytes, 10, bytes, 19, sizes, TIMEOUT_MS),
                    CUFRAMES_ERR_TOO_MANY, "20 bytes came");
     CHECK_EQ(sizes[1], 10);
@@ -484,152 +430,6 @@ TEST(another_size_or_a_taken_rank_is_refused)
     CHECK_HEAR(&second, 1);
     test_join(&second);
     test_join(&first);
-}
-
-/* ---- deaths ---- */
-
-/* All but the victim wait in an operation, say how it ended, and how long after the death. */
-static void wait_for_victim(cuframes_group_t *group, struct test_peer *test,
-                            const struct plan *plan)
-{
-    int victim = plan->number & 0xff, operation = plan->number >> 8;
-    char byte = 0, all[16];
-    int fd = -1, fds[16];
-    int err;
-
-    test_say(test, 1);
-    if (plan->rank == victim) {
-        test_hear_end(test);
-        return;
-    }
-    if (operation == 0)
-        err = cuframes_group_barrier(group, 0, TIMEOUT_MS);
-    else if (operation == 1)
-        err = cuframes_group_all_gather(group, &byte, 1, all, TIMEOUT_MS);
-    else
-        err = cuframes_group_all_gather_fds(group, &fd, 0, fds, 16, NULL, TIMEOUT_MS);
-    CHECK_EQ(err, CUFRAMES_ERR_DISCONNECTED);
-    CHECK_STR_HAS(cuframes_last_error(), "rank");
-    CHECK_EQ(cuframes_group_broken_rank(group), victim);
-    test_say(test, (uint64_t)cuframes_now_ns());
-    /* Broken for good. */
-    CHECK_ERR(cuframes_group_barrier(group, 0, TIMEOUT_MS), CUFRAMES_ERR_DISCONNECTED);
-}
-
-static void kill_in(int operation, int victim)
-{
-    struct test_peer peers[4];
-    int64_t killed;
-
-    start_ranks(peers, (struct plan){.name = "g",
-                                     .size = 4,
-                                     .body = wait_for_victim,
-                                     .number = operation << 8 | victim});
-    for (int i = 0; i < 4; i++)
-        CHECK_HEAR(&peers[i], 1);
-    usleep(20000); /* so that the others are in the operation, most often */
-    killed = cuframes_now_ns();
-    test_kill(&peers[victim]);
-    for (int i = 0; i < 4; i++) {
-        if (i == victim)
-            continue;
-        /* The promise is 100 ms; a machine that is busy may need a moment more to say so. */
-        CHECK_LT((int64_t)test_hear(&peers[i]) - killed, INT64_C(2000000000));
-        test_join(&peers[i]);
-    }
-}
-
-TEST(a_death_ends_the_calls_of_the_others, .timeout_s = 60)
-{
-    for (int operation = 0; operation < 3; operation++)
-        for (int victim = 0; victim < 4; victim++)
-            kill_in(operation, victim);
-    /* Whoever was killed may have had the hub: its socket's name is all that it left. */
-    test_may_remain("g:group.sock");
-}
-
-static void keep_working(cuframes_group_t *group, struct test_peer *test, const struct plan *plan)
-{
-    static char mine[5000], all[5 * 5000];
-    int err = CUFRAMES_OK;
-
-    test_say(test, 1);
-    for (int i = 0; !err; i++) {
-        int fd = 0, fds[5];
-
-        if (i % 3 == 0)
-            err = cuframes_group_barrier(group, 0, TIMEOUT_MS);
-        else if (i % 3 == 1)
-            err = cuframes_group_all_gather(group, mine, i % 2 ? 5000 : 8, all, TIMEOUT_MS);
-        else
-            err = cuframes_group_all_gather_fds(group, &fd, 1, fds, 5, NULL, TIMEOUT_MS);
-        for (int r = 0; !err && i % 3 == 2 && r < plan->size; r++)
-            close(fds[r]);
-    }
-    CHECK_EQ(err, CUFRAMES_ERR_DISCONNECTED);
-}
-
-/* Kills a rank at a random moment of a group that works; nobody hangs, nothing leaks, and the name
- * can be used again at once. */
-TEST(ranks_can_die_at_any_step, .timeout_s = 120)
-{
-    struct test_peer peers[5];
-
-    srand(1);
-    for (int round = 0; round < 40; round++) {
-        int victim = rand() % 5;
-
-        start_ranks(peers, (struct plan){.name = "g", .size = 5, .body = keep_working});
-        for (int i = 0; i < 5; i++)
-            CHECK_HEAR(&peers[i], 1);
-        usleep((useconds_t)(rand() % 5000));
-        test_kill(&peers[victim]);
-        for (int i = 0; i < 5; i++)
-            if (i != victim)
-                test_join(&peers[i]);
-    }
-    test_may_remain("g:group.sock");
-}
-
-static void leave_after_barrier(cuframes_group_t *group, struct test_peer *test,
-                                const struct plan *plan)
-{
-    (void)test;
-    CHECK_OK(cuframes_group_barrier(group, 0, TIMEOUT_MS));
-    if (plan->rank == plan->number)
-        return;
-    CHECK_ERR_SAYS(cuframes_group_barrier(group, 0, TIMEOUT_MS), CUFRAMES_ERR_DISCONNECTED,
-                   "rank");
-}
-
-TEST(leaving_completes_what_was_done_and_ends_the_rest)
-{
-    for (int leaver = 0; leaver < 3; leaver++)
-        for (int round = 0; round < 10; round++)
-            run_ranks((struct plan){
-                .name = "g", .size = 3, .body = leave_after_barrier, .number = leaver});
-}
-
-static void be_late(cuframes_group_t *group, struct test_peer *test, const struct plan *plan)
-{
-    if (plan->rank == 1) {
-        CHECK_EQ(test_hear(test), (uint64_t)1);
-        CHECK_ERR(cuframes_group_barrier(group, 0, TIMEOUT_MS), CUFRAMES_ERR_TIMEOUT);
-        return;
-    }
-    CHECK_ERR_SAYS(cuframes_group_barrier(group, 0, 200), CUFRAMES_ERR_TIMEOUT, "rank 1");
-    test_say(test, 1);
-}
-
-TEST(who_is_late_is_named_and_the_group_is_broken)
-{
-    struct test_peer peers[3];
-
-    start_ranks(peers, (struct plan){.name = "g", .size = 3, .body = be_late});
-    CHECK_HEAR(&peers[0], 1);
-    CHECK_HEAR(&peers[2], 1);
-    test_say(&peers[1], 1);
-    join_ranks(peers, 3);
 }
 
 /* ---- handed down, and other rooms ---- */

@@ -151,8 +151,8 @@ static void put_lines(struct rank_stream *stream, int32_t rank, bool prefix, boo
 
 bool rank_stream_pass(struct rank_stream *stream, int32_t rank, bool prefix)
 {
-    ssize_t n = read(stream->from, stream->line + stream->length,
-                     sizeof(stream->line) - stream->length);
+    ssize_t n =
+        read(stream->from, stream->line + stream->length, sizeof(stream->line) - stream->length);
 
     if (n < 0 && errno == EINTR)
         return true;

@@ -20,7 +20,7 @@ struct rank_stream {
 struct rank_process {
     int32_t rank;
     pid_t pid;
-    int pidfd; /* readable when it has ended; -1 = has ended and is reaped */
+    int pidfd;  /* readable when it has ended; -1 = has ended and is reaped */
     int status; /* as waitpid() gives it */
     struct rank_stream streams[2];
 };
