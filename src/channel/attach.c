@@ -97,6 +97,7 @@ static void use_view(cuframes_subscriber_t *s, struct cf_view *view)
 {
     cf_view_unref(s->view);
     s->view = view;
+    atomic_store_explicit(&s->granted, view->max_holds, memory_order_relaxed);
     s->next_flags |= CUFRAMES_FRAME_GENERATION;
     tell_adopted(s);
 }
@@ -125,7 +126,6 @@ static int take_attached(cuframes_subscriber_t *s, const struct cf_msg_attached 
     /* One that was asked for stays: the same socket can have another name here. */
     if (!s->key[0])
         memcpy(s->key, attached->info.key, sizeof(s->key));
-    atomic_store_explicit(&s->granted, attached->max_holds, memory_order_relaxed);
     s->wanted = s->mode == CUFRAMES_MODE_STRICT_ORDER ? attached->first_seq : 0;
     s->any = true;
     s->due_ns = 0;

@@ -37,6 +37,7 @@ struct cf_view {
     struct cf_link *link;
     cuframes_channel_info_t info;
     uint64_t slot_stride;
+    uint32_t max_holds; /* granted */
     struct cf_map control;
     struct cf_map page;
     struct cf_memory *memory;

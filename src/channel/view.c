@@ -79,6 +79,7 @@ int cf_view_create(struct cf_link *link, const struct cf_msg_attached *attached,
         new->info = attached->info;
         new->info.pid = link->pid;
         new->slot_stride = attached->slot_stride;
+        new->max_holds = attached->max_holds;
         err = map_all(new, attached, fds);
     }
     for (size_t i = 0; i < fd_count; i++)

@@ -403,3 +403,43 @@ TEST(subscriber_with_all_holds_in_old_memory_goes_on_after_a_release)
     cuframes_subscriber_destroy(reader);
     cuframes_publisher_destroy(publisher);
 }
+
+static void change_slots(cuframes_publisher_t *publisher, int32_t slots)
+{
+    cuframes_publisher_config_t config = small_config(NULL);
+
+    config.ring_size = slots;
+    CHECK_OK(cuframes_publisher_reconfigure(publisher, &config));
+}
+
+/* Fewer slots, fewer holds: nobody holds more than the channel grants now. More come back. */
+TEST(grant_follows_the_number_of_slots)
+{
+    cuframes_publisher_config_t config = small_config("cam");
+    cuframes_subscriber_config_t wish = reader_config("cam", CUFRAMES_MODE_STRICT_ORDER);
+    cuframes_publisher_t *publisher;
+    cuframes_subscriber_t *reader;
+    cuframes_frame_t *first, *second = NULL;
+
+    config.ring_size = 8;
+    publisher = make_publisher(&config);
+    wish.max_holds = 6;
+    reader = make_subscriber(&wish);
+    CHECK_EQ(subscriber_stats(reader).max_holds, 6U);
+    change_slots(publisher, 3);
+    publish_many(publisher, 0, 2);
+    first = take_frame(reader);
+    CHECK_EQ(subscriber_stats(reader).max_holds, 1U);
+    CHECK_ERR(cuframes_subscriber_next(reader, NULL, &second, 0), CUFRAMES_ERR_TOO_MANY);
+    cuframes_frame_release(first);
+    expect_frame(reader, 1);
+    change_slots(publisher, 8);
+    publish_many(publisher, 2, 2);
+    first = take_frame(reader);
+    second = take_frame(reader);
+    CHECK_EQ(subscriber_stats(reader).max_holds, 6U);
+    cuframes_frame_release(first);
+    cuframes_frame_release(second);
+    cuframes_subscriber_destroy(reader);
+    cuframes_publisher_destroy(publisher);
+}
