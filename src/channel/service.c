@@ -401,6 +401,12 @@ static void add_connection(cuframes_publisher_t *publisher, int socket)
         refuse(publisher, client, CUFRAMES_ERR_IO, "the publisher cannot watch the connection");
 }
 
+/* Any descriptor will do: one that needs no file, which a bare container may not have. */
+static int spare_descriptor(const cuframes_publisher_t *publisher)
+{
+    return fcntl(publisher->kick, F_DUPFD_CLOEXEC, 0);
+}
+
 /* Out of descriptors: gives up the spare one to take the connection and say so, because a
  * connection that is left waiting would keep the listening socket readable for ever. */
 static void refuse_for_lack_of_descriptors(cuframes_publisher_t *publisher)
@@ -413,7 +419,7 @@ static void refuse_for_lack_of_descriptors(cuframes_publisher_t *publisher)
         send_error(socket, CUFRAMES_ERR_TOO_MANY,
                    "the publisher is out of descriptors (raise its limit: ulimit -n)");
     cf_close(&socket);
-    publisher->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    publisher->spare_fd = spare_descriptor(publisher);
     pthread_mutex_lock(&publisher->lock);
     publisher->stats.refused++;
     pthread_mutex_unlock(&publisher->lock);
@@ -571,9 +577,9 @@ static int open_descriptors(cuframes_publisher_t *publisher)
     publisher->kick = cf_sys.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (publisher->kick < 0)
         return cf_fail_errno(errno, "cannot make the service thread's eventfd");
-    publisher->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    publisher->spare_fd = spare_descriptor(publisher);
     if (publisher->spare_fd < 0)
-        return cf_fail_errno(errno, "cannot open /dev/null");
+        return cf_fail_errno(errno, "cannot set a descriptor aside");
     err = watch(publisher, publisher->kick, &publisher->kick);
     if (!err && publisher->endpoint.socket >= 0)
         err = watch(publisher, publisher->endpoint.socket, &publisher->endpoint);

@@ -143,6 +143,18 @@ void test_resources_check(const char *file, int line, const struct test_resource
         test_fail(file, line, "leak %s", when);
 }
 
+size_t test_count_descriptors(const char *piece)
+{
+    struct test_resources now = {0};
+    size_t count = 0;
+
+    take_descriptors(&now);
+    for (size_t i = 0; i < now.descriptor_count; i++)
+        count += strstr(now.descriptors[i].target, piece) != NULL;
+    test_resources_free(&now);
+    return count;
+}
+
 void test_children_check(void)
 {
     int status;

@@ -30,5 +30,8 @@ void test_resources_check(const char *file, int line, const struct test_resource
 
 #define CHECK_NO_LEAK(before, when) test_resources_check(__FILE__, __LINE__, before, when)
 
+/* Number of descriptors whose target (as /proc/self/fd shows it) contains `piece`. */
+size_t test_count_descriptors(const char *piece);
+
 /* Fails if this process has a child that it did not wait for. */
 void test_children_check(void);
