@@ -113,7 +113,7 @@ static int take_attached(cuframes_subscriber_t *s, const struct cf_msg_attached 
 
     if (fd_count > CF_FD_WAKE_SOCKET)
         wake_socket = cf_steal_fd(&fds[CF_FD_WAKE_SOCKET]);
-    if ((err = cf_view_create(s->link, attached, fds, fd_count, &view)) != 0) {
+    if ((err = cf_view_create(s, attached, fds, fd_count, &view)) != 0) {
         cf_close(&wake_socket);
         return err;
     }
@@ -154,7 +154,7 @@ static int take_message(cuframes_subscriber_t *s, const struct cf_message *messa
     if (message->type == CF_MSG_ATTACHED && s->state == CF_SUBSCRIBER_ATTACHING)
         return take_attached(s, &message->attached, fds, fd_count);
     if (message->type == CF_MSG_GENERATION && s->state == CF_SUBSCRIBER_ATTACHED && !s->next_view)
-        return cf_view_create(s->link, &message->attached, fds, fd_count, &s->next_view);
+        return cf_view_create(s, &message->attached, fds, fd_count, &s->next_view);
     for (size_t i = 0; i < fd_count; i++)
         cf_close(&fds[i]);
     return cf_fail(CUFRAMES_ERR_PROTOCOL, "the publisher sent a message out of order");

@@ -25,22 +25,19 @@ cuframes_frame_t *cf_frame_take(cuframes_subscriber_t *subscriber, const struct 
     frame->subscriber = subscriber;
     frame->view = cf_view_ref(subscriber->view);
     frame->hold = *hold;
-    atomic_fetch_add_explicit(&subscriber->refs, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&subscriber->held, 1, memory_order_relaxed);
     return frame;
 }
 
 void cf_frame_return(cuframes_frame_t *frame)
 {
     cuframes_subscriber_t *subscriber = frame->subscriber;
+    struct cf_view *view = frame->view;
     uint64_t bit = UINT64_C(1) << (frame - subscriber->frames);
 
-    cf_view_unref(frame->view);
-    frame->view = NULL;
-    atomic_fetch_sub_explicit(&subscriber->held, 1, memory_order_relaxed);
     /* Release: pairs with the acquire in cf_frame_take(). */
     atomic_fetch_or_explicit(&subscriber->free_frames, bit, memory_order_release);
-    cf_subscriber_unref(subscriber);
+    /* Last: the view may take the subscriber with it. */
+    cf_view_unref(view);
 }
 
 static const struct cf_ring_slot *shared_slot(const cuframes_frame_t *frame)
@@ -54,6 +51,14 @@ static bool crop_fits(const cuframes_rect_t *crop, const cuframes_layout_t *layo
            crop->x <= layout->coded_width && crop->y <= layout->coded_height &&
            crop->width <= layout->coded_width - crop->x &&
            crop->height <= layout->coded_height - crop->y;
+}
+
+uint32_t cf_frames_held(const cuframes_subscriber_t *subscriber)
+{
+    /* Relaxed: a number. Whoever takes an object orders itself. */
+    uint64_t bits = atomic_load_explicit(&subscriber->free_frames, memory_order_relaxed);
+
+    return (uint32_t)__builtin_popcountll(~bits);
 }
 
 int cf_frame_read(cuframes_frame_t *frame)

@@ -44,7 +44,6 @@ static bool has_cores_to_spare(void)
 
 static void subscriber_free(cuframes_subscriber_t *s)
 {
-    cf_view_unref(s->view);
     cf_close(&s->arrivals);
     cf_close(&s->epoll);
     free(s);
@@ -178,8 +177,10 @@ static bool interrupted(cuframes_subscriber_t *s)
 
 static void count(_Atomic uint64_t *counter, uint64_t n)
 {
-    /* Relaxed: a figure for display. */
-    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+    /* Relaxed: a figure for display. Only the thread that calls next writes, so no
+     * read-modify-write is needed. */
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 /* max_fps: whether a frame announced at `published_ns` is due. A frame may be early by an eighth
@@ -239,8 +240,11 @@ static void give(cuframes_subscriber_t *s, cuframes_frame_t *frame)
     atomic_store_explicit(
         &s->dropped, atomic_load_explicit(&s->view->reader.header->dropped, memory_order_relaxed),
         memory_order_relaxed);
-    atomic_store_explicit(&page->received, s->received, memory_order_relaxed);
-    atomic_store_explicit(&page->missed, s->missed, memory_order_relaxed);
+    atomic_store_explicit(&page->received,
+                          atomic_load_explicit(&s->received, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(&page->missed, atomic_load_explicit(&s->missed, memory_order_relaxed),
+                          memory_order_relaxed);
 }
 
 static int broken(const cuframes_subscriber_t *s)
@@ -542,7 +546,7 @@ int cf_subscriber_next(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32
     uint32_t granted = atomic_load_explicit(&s->granted, memory_order_relaxed);
     int err;
 
-    if (atomic_load_explicit(&s->held, memory_order_relaxed) >= granted)
+    if (cf_frames_held(s) >= granted)
         return too_many(s, granted);
     err = next_before(s, frame, cf_deadline(timeout_ms));
     /* For those who poll after a wait: the last look leaves the wish to be woken. */
@@ -563,7 +567,7 @@ void cf_subscriber_read_stats(cuframes_subscriber_t *s, cuframes_subscriber_stat
         .timeouts = s->timeouts,
         .reconnects = s->reconnects,
         .generations = s->generations,
-        .held = s->held,
+        .held = cf_frames_held(s),
         .max_holds = s->granted,
         .publisher_dropped = s->dropped,
     };

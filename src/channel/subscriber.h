@@ -3,7 +3,7 @@
  * A subscriber: its connection to a publisher (link), its mapping of a generation (view), and the
  * frames that the program holds.
  *
- * Lifetimes: a frame keeps its view and its subscriber, a view keeps its link. So a held frame
+ * Lifetimes: a frame keeps its view, a view keeps its link and its subscriber. So a held frame
  * stays mapped and protected (the publisher heeds the holds of a connection while it is open)
  * until it is released, whatever else is destroyed before.
  *
@@ -35,6 +35,7 @@ struct cf_link {
 struct cf_view {
     atomic_uint refs;
     struct cf_link *link;
+    cuframes_subscriber_t *subscriber;
     cuframes_channel_info_t info;
     uint64_t slot_stride;
     uint32_t max_holds; /* granted */
@@ -67,7 +68,7 @@ enum cf_subscriber_state {
 };
 
 struct cuframes_subscriber {
-    atomic_uint refs; /* the program's, and one for each frame in its hands */
+    atomic_uint refs; /* the program's, and one for each view */
     unsigned fork_count;
 
     /* What the program asked for. */
@@ -101,7 +102,6 @@ struct cuframes_subscriber {
     bool may_spin;
 
     atomic_bool interrupted;
-    atomic_uint held;
     atomic_uint granted;
     _Atomic uint64_t free_frames; /* bit i: frames[i] is free */
     _Atomic uint64_t received, missed, skipped, timeouts, reconnects, generations, dropped;
@@ -147,8 +147,8 @@ void cf_attach_await(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
 struct cf_link *cf_link_new(int socket); /* consumes; NULL = out of memory */
 void cf_link_unref(struct cf_link *link);
 /* Maps what came with ATTACHED or GENERATION. Consumes the descriptors of fds. */
-int cf_view_create(struct cf_link *link, const struct cf_msg_attached *attached, int *fds,
-                   size_t fd_count, struct cf_view **view);
+int cf_view_create(cuframes_subscriber_t *subscriber, const struct cf_msg_attached *attached,
+                   int *fds, size_t fd_count, struct cf_view **view);
 struct cf_view *cf_view_ref(struct cf_view *view);
 void cf_view_unref(struct cf_view *view);
 
@@ -158,6 +158,8 @@ void cf_view_unref(struct cf_view *view);
 cuframes_frame_t *cf_frame_take(cuframes_subscriber_t *subscriber, const struct cf_ring_hold *hold);
 /* Gives the object back without the hold. */
 void cf_frame_return(cuframes_frame_t *frame);
+/* How many are in use. Any thread. */
+uint32_t cf_frames_held(const cuframes_subscriber_t *subscriber);
 /* Reads and checks the frame's metadata: PROTOCOL if it cannot be. */
 int cf_frame_read(cuframes_frame_t *frame);
 void cf_subscriber_unref(cuframes_subscriber_t *subscriber);

@@ -66,8 +66,8 @@ static int map_all(struct cf_view *view, const struct cf_msg_attached *attached,
     return CUFRAMES_OK;
 }
 
-int cf_view_create(struct cf_link *link, const struct cf_msg_attached *attached, int *fds,
-                   size_t fd_count, struct cf_view **view)
+int cf_view_create(cuframes_subscriber_t *subscriber, const struct cf_msg_attached *attached,
+                   int *fds, size_t fd_count, struct cf_view **view)
 {
     struct cf_view *new = cf_sys.calloc(1, sizeof(*new));
     int err = CUFRAMES_OK;
@@ -77,7 +77,7 @@ int cf_view_create(struct cf_link *link, const struct cf_msg_attached *attached,
     } else {
         new->refs = 1;
         new->info = attached->info;
-        new->info.pid = link->pid;
+        new->info.pid = subscriber->link->pid;
         new->slot_stride = attached->slot_stride;
         new->max_holds = attached->max_holds;
         err = map_all(new, attached, fds);
@@ -88,8 +88,10 @@ int cf_view_create(struct cf_link *link, const struct cf_msg_attached *attached,
         cf_view_unref(new);
         return err;
     }
-    atomic_fetch_add_explicit(&link->refs, 1, memory_order_relaxed);
-    new->link = link;
+    atomic_fetch_add_explicit(&subscriber->link->refs, 1, memory_order_relaxed);
+    new->link = subscriber->link;
+    atomic_fetch_add_explicit(&subscriber->refs, 1, memory_order_relaxed);
+    new->subscriber = subscriber;
     *view = new;
     return CUFRAMES_OK;
 }
@@ -108,5 +110,7 @@ void cf_view_unref(struct cf_view *view)
     cf_map_release(&view->control);
     cf_map_release(&view->page);
     cf_link_unref(view->link);
+    if (view->subscriber)
+        cf_subscriber_unref(view->subscriber);
     free(view);
 }
