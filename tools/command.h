@@ -5,6 +5,7 @@
  */
 #pragma once
 
+int command_bench(int argc, char **argv);
 int command_cat(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_group(int argc, char **argv);

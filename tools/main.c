@@ -36,6 +36,7 @@ static const struct command commands[] = {
     {"cat", command_cat, "write frames to standard output, for ffmpeg and others"},
     {"view", command_view, "show a channel in a window"},
     {"group", command_group, "run a program as the ranks of a group"},
+    {"bench", command_bench, "measure the library on this machine"},
     {"doctor", command_doctor, "check this machine and say what to do"},
 };
 
