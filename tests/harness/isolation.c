@@ -111,20 +111,26 @@ void test_isolate(const struct test_isolation *isolation, int channel)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
+    int told[2];
     uint64_t word;
     pid_t pid;
+    char byte;
 
     CHECK_SYS(unshare(NEW_NAMESPACES));
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* a new user namespace forgets it */
     map_user(isolation->inner_uid, uid, gid);
+    CHECK_SYS(pipe2(told, O_CLOEXEC));
     pid = CHECK_SYS(fork());
     if (pid != 0) {
         word = (uint64_t)pid;
         send(channel, &word, sizeof(word), MSG_NOSIGNAL);
-        stand_by(pid);
+        stand_by(pid); /* closes the pipe */
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* The first process of a PID namespace ignores signals whose action is the default. */
+    /* The PID must be the first word on the channel. */
+    close(told[1]);
+    CHECK_EQ(read(told[0], &byte, 1), 0);
+    close(told[0]);
     CHECK_EQ(getpid(), 1);
     CHECK_SYS(sethostname(isolation->hostname, strlen(isolation->hostname)));
     build_root(isolation);
