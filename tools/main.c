@@ -12,7 +12,7 @@
 #include "command.h"
 #include "common/output.h"
 #include "common/report.h"
-#include "ingest.h"
+#include "media.h"
 
 struct command {
     const char *name;
@@ -20,21 +20,16 @@ struct command {
     const char *summary; /* NULL = not in the list of subcommands */
 };
 
-static int command_ingest(int argc, char **argv)
-{
-    return ingest_main(argc, argv, report_name());
-}
-
 static const struct command commands[] = {
-    {"ingest", command_ingest, "decode a camera, a file or a device once and publish it"},
+    {"ingest", media_run, "decode a camera, a file or a device once and publish it"},
     {"test-source", command_test_source, "publish a test pattern"},
     {"sub", command_sub, "read a channel, count, verify and measure"},
     {"ls", command_ls, "list the channels"},
     {"info", command_info, "describe one channel and its readers"},
     {"top", command_top, "show channels and readers live"},
     {"snapshot", command_snapshot, "write the newest frame as a PNG or JPEG file"},
-    {"cat", command_cat, "write frames to standard output, for ffmpeg and others"},
-    {"view", command_view, "show a channel in a window"},
+    {"cat", media_run, "write frames to standard output, for ffmpeg and others"},
+    {"view", media_run, "show a channel in a window"},
     {"group", command_group, "run a program as the ranks of a group"},
     {"bench", command_bench, "measure the library on this machine"},
     {"doctor", command_doctor, "check this machine and say what to do"},
@@ -42,7 +37,7 @@ static const struct command commands[] = {
 
 /* Names of the program itself that stand for one subcommand. */
 static const struct command programs[] = {
-    {"cuframes-rtsp-source", command_ingest, NULL},
+    {"cuframes-rtsp-source", media_run, NULL},
     {"sub_count", command_sub_count, NULL},
 };
 
