@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Frames that leave the channel: cat as raw, y4m and NUT, and snapshots."""
+import fcntl
 import os
 import shutil
 import signal
 import struct
 import subprocess
+import termios
 import time
 import zlib
 
@@ -129,17 +131,23 @@ class Stream(toolbox.ToolTest):
     def test_reader_of_the_pipe_goes_away_while_nothing_comes(self):
         source = self.source("cam1", "--wait-subscribers", "9")
         cat = self.start("cat", "cam1", "--format", "raw")
-        time.sleep(0.3)
+        self.wait_for(lambda: self.run_json("info", "cam1", "--json")["subscribers"], "the reader")
         cat.stdout.close()
         cat.stdout = None
         self.finish(cat, 1)
         self.end(source)
 
+    def is_stuck(self, process):
+        before = struct.unpack("i", fcntl.ioctl(process.stdout, termios.FIONREAD, b"0000"))
+        time.sleep(0.2)
+        after = struct.unpack("i", fcntl.ioctl(process.stdout, termios.FIONREAD, b"0000"))
+        return before == after != (0,)
+
     def test_signal_while_the_pipe_is_full(self):
         source = self.source("cam1", "--fps", "500", "--size", "640x480")
         for kind in ("raw", "y4m", "nut"):
             cat = self.start("cat", "cam1", "--format", kind)
-            time.sleep(0.5)
+            self.wait_for(lambda: self.is_stuck(cat), "a full pipe")
             cat.send_signal(signal.SIGTERM)
             cat.wait(timeout=toolbox.TIMEOUT_S)
             self.assertEqual(cat.returncode, 0, kind)

@@ -81,6 +81,17 @@ class ToolTest(unittest.TestCase):
         process.send_signal(number)
         return self.finish(process, code)
 
+    def wait_until_it_catches(self, process, number=signal.SIGTERM):
+        """A program that is still being loaded is ended by a signal as any other."""
+
+        def catches():
+            with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+                for line in status:
+                    if line.startswith("SigCgt:"):
+                        return int(line.split()[1], 16) >> (number - 1) & 1
+
+        self.wait_for(catches, f"a handler of signal {number}")
+
     def wait_for(self, condition, what):
         deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:
