@@ -202,17 +202,20 @@ void cf_buffer_unref(cuframes_buffer_t *buffer)
     cf_publisher_unref(publisher);
 }
 
-/* Makes the prepared generation the current one. */
-static void switch_generation(cuframes_publisher_t *publisher)
+/* Makes a newer generation the current one: the prepared one, or one that was prepared before it
+ * and of which the program still had a buffer. */
+static void switch_generation(cuframes_publisher_t *publisher, struct cf_generation *new)
 {
     struct cf_generation *old = publisher->current;
-    struct cf_generation *new = publisher->prepared;
 
     cf_writer_start(&new->writer, old->writer.next_seq);
     cf_writer_end(&old->writer, &publisher->peers, CF_RING_SUPERSEDED);
     cf_clients_renew_pages(publisher, old->writer.next_seq);
-    publisher->current = new;
-    publisher->prepared = NULL;
+    publisher->current = cf_generation_ref(new);
+    if (publisher->prepared == new) {
+        publisher->prepared = NULL;
+        cf_generation_unref(new);
+    }
     publisher->stats.generations++;
     cf_generation_unref(old);
     cf_service_kick(publisher);
@@ -293,7 +296,7 @@ static int check_publish(const cuframes_publisher_t *publisher, const cuframes_b
     if (buffer->published)
         return cf_fail(CUFRAMES_ERR_ALREADY_EXISTS,
                        "the buffer is published already: acquire another for the next frame");
-    if (generation != publisher->current && generation != publisher->prepared)
+    if (generation->info.generation < publisher->current->info.generation)
         return cf_fail(CUFRAMES_ERR_FORMAT,
                        "the buffer is of generation %u, the channel has gone on to %u",
                        generation->info.generation, publisher->current->info.generation);
@@ -325,13 +328,13 @@ static int publish_locked(cuframes_publisher_t *publisher, cuframes_buffer_t *bu
 
     do {
         err = check_publish(publisher, buffer, meta);
-        first = buffer->generation == publisher->prepared;
+        first = buffer->generation != publisher->current;
         /* The wait lets go of the lock: everything is looked at again after it. */
     } while (!err && first && wait && cf_wait_for_followers(publisher, &deadline));
     if (err)
         return err;
     if (first)
-        switch_generation(publisher);
+        switch_generation(publisher, buffer->generation);
     number = announce(publisher, buffer, meta);
     if (seq)
         *seq = number;
@@ -367,8 +370,12 @@ int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
     if ((err = make_generation(publisher, &info, &new)) != 0)
         return err;
     pthread_mutex_lock(&publisher->lock);
-    replaced = publisher->prepared;
-    publisher->prepared = new;
+    /* Of two that were asked for at once the newer number stays. */
+    replaced = new;
+    if (new->info.generation > cf_publisher_source(publisher)->info.generation) {
+        replaced = publisher->prepared;
+        publisher->prepared = new;
+    }
     cf_wait_progress(publisher);
     pthread_mutex_unlock(&publisher->lock);
     cf_generation_unref(replaced);

@@ -178,13 +178,14 @@ TEST(change_that_is_changed_before_its_first_frame)
     resize(publisher, 32, 32);
     CHECK_OK(cuframes_publisher_acquire_buffer(publisher, &never));
     resize(publisher, 16, 16);
-    CHECK_ERR(cuframes_publisher_publish_buffer(publisher, never, NULL, NULL, NULL),
-              CUFRAMES_ERR_FORMAT);
-    cuframes_buffer_unref(never);
     publish(publisher, 0);
     frame = take_frame(reader);
     check_size(frame, 16, 16);
     cuframes_frame_release(frame);
+    /* Refused now that a newer one has been announced; before, see the last test. */
+    CHECK_ERR(cuframes_publisher_publish_buffer(publisher, never, NULL, NULL, NULL),
+              CUFRAMES_ERR_FORMAT);
+    cuframes_buffer_unref(never);
     CHECK_EQ(publisher_stats(publisher).generations, 2U);
     cuframes_subscriber_destroy(reader);
     cuframes_publisher_destroy(publisher);
@@ -440,6 +441,35 @@ TEST(grant_follows_the_number_of_slots)
     CHECK_EQ(subscriber_stats(reader).max_holds, 6U);
     cuframes_frame_release(first);
     cuframes_frame_release(second);
+    cuframes_subscriber_destroy(reader);
+    cuframes_publisher_destroy(publisher);
+}
+
+TEST(buffer_of_a_change_that_was_changed_again_can_be_published)
+{
+    cuframes_publisher_t *publisher = make_small_publisher("cam");
+    cuframes_subscriber_t *reader = make_reader("cam", CUFRAMES_MODE_STRICT_ORDER);
+    const cuframes_frame_meta_t meta = {.pts_ns = 1};
+    cuframes_buffer_t *first, *late;
+    cuframes_frame_t *frame;
+
+    publish(publisher, 0);
+    expect_frame(reader, 0);
+    resize(publisher, 32, 32);
+    CHECK_OK(cuframes_publisher_acquire_buffer(publisher, &first));
+    CHECK_OK(cuframes_publisher_acquire_buffer(publisher, &late));
+    resize(publisher, 40, 40);
+    CHECK_OK(cuframes_publisher_publish_buffer(publisher, first, NULL, &meta, NULL));
+    CHECK_OK(cuframes_subscriber_next(reader, NULL, &frame, test_patience_ms()));
+    CHECK_EQ(cuframes_frame_pts_ns(frame), 1);
+    CHECK_EQ(cuframes_frame_generation(frame), 2U);
+    cuframes_frame_release(frame);
+    publish(publisher, 2);
+    expect_frame(reader, 2);
+    CHECK_ERR(cuframes_publisher_publish_buffer(publisher, late, NULL, NULL, NULL),
+              CUFRAMES_ERR_FORMAT);
+    cuframes_buffer_unref(first);
+    cuframes_buffer_unref(late);
     cuframes_subscriber_destroy(reader);
     cuframes_publisher_destroy(publisher);
 }
