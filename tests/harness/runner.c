@@ -96,13 +96,14 @@ static void print_threads(pid_t pid)
 }
 
 /* True if the process ended in time; false if it had to be killed. */
-static bool wait_for_end(pid_t pid, unsigned timeout_s)
+static bool wait_for_end(pid_t pid, const struct test_case *test)
 {
+    int timeout_s = (int)(test->timeout_s ? test->timeout_s : DEFAULT_TIMEOUT_S);
     int pidfd = CHECK_SYS(pidfd_open(pid, 0));
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
-    bool ended = poll(&p, 1, (int)timeout_s * 1000 * test_slowness()) == 1;
+    bool ended = poll(&p, 1, timeout_s * 1000 * test_slowness()) == 1;
 
-    if (!ended)
+    if (!ended && !test->fails)
         print_threads(pid);
     close(pidfd);
     return ended;
@@ -205,7 +206,7 @@ static void run_one(const struct test_case *test, struct totals *totals)
     pid = CHECK_SYS(fork());
     if (pid == 0)
         run_test(test, dir, output);
-    in_time = wait_for_end(pid, test->timeout_s ? test->timeout_s : DEFAULT_TIMEOUT_S);
+    in_time = wait_for_end(pid, test);
     if (!in_time)
         kill(pid, SIGKILL);
     CHECK_SYS(waitpid(pid, &status, 0));

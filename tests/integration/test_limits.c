@@ -248,6 +248,41 @@ TEST(change_out_of_descriptors_leaves_the_channel_as_it_was)
     cuframes_publisher_destroy(publisher);
 }
 
+static void follow_without_room(struct test_peer *test, void *argument)
+{
+    cuframes_subscriber_t *reader = make_subscriber(argument);
+    cuframes_frame_t *frame;
+
+    test_say(test, 0);
+    frame = take_frame(reader);
+    test_limit_descriptors(1);
+    test_say(test, 1);
+    EXPECT_ERROR(reader, CUFRAMES_ERR_TOO_MANY);
+    CHECK_STR_HAS(cuframes_last_error(), "ulimit -n");
+    check_pattern(frame);
+    test_unlimit_descriptors();
+    cuframes_frame_release(frame);
+    EXPECT_ERROR(reader, CUFRAMES_ERR_DISCONNECTED);
+    cuframes_subscriber_destroy(reader);
+    test_hear_end(test);
+}
+
+TEST(subscriber_without_room_for_a_change_says_so)
+{
+    cuframes_publisher_t *publisher = make_small_publisher("cam");
+    cuframes_subscriber_config_t config = reader_config("cam", CUFRAMES_MODE_NEWEST_ONLY);
+    struct test_peer peer;
+
+    publish(publisher, 1);
+    test_spawn(&peer, follow_without_room, &config, NULL);
+    CHECK_HEAR(&peer, 0);
+    CHECK_HEAR(&peer, 1);
+    CHECK_OK(change_generation(publisher));
+    publish(publisher, 2);
+    test_join(&peer);
+    cuframes_publisher_destroy(publisher);
+}
+
 /* Publishes, with room for as many more descriptors as the test says first. */
 static void publish_within_limit(struct test_peer *test, void *argument)
 {

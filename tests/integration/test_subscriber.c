@@ -4,8 +4,9 @@
  */
 #include <errno.h>
 #include <math.h>
-#include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -146,46 +147,54 @@ TEST(every_nth_frame)
     cuframes_publisher_destroy(publisher);
 }
 
-/* Publishes `count` frames `interval_ms` apart and counts those that the reader is given. */
-static int count_given(cuframes_publisher_t *publisher, cuframes_subscriber_t *reader, int count,
-                       int interval_ms)
+/*
+ * Publishes for half a second and checks, by the frames' own times, that what is given is capped
+ * and that nothing that was due is left out.
+ */
+static void check_cap(cuframes_publisher_t *publisher, cuframes_subscriber_t *reader,
+                      int64_t interval_ns)
 {
-    int64_t next = cuframes_now_ns();
+    int64_t first = 0, newest = 0, until = cuframes_now_ns() + 500000000;
     int given = 0;
 
-    for (int i = 0; i < count; i++) {
+    for (int64_t i = 0; test_pause_until(until); i++) {
         cuframes_frame_t *frame;
+        int64_t published;
 
-        next += (int64_t)interval_ms * 1000000;
-        while (test_pause_until(next))
-            ;
         publish(publisher, i);
-        if (cuframes_subscriber_next(reader, NULL, &frame, 0) == CUFRAMES_OK) {
-            given++;
-            cuframes_frame_release(frame);
+        published = publisher_stats(publisher).newest_ns;
+        if (cuframes_subscriber_next(reader, NULL, &frame, 0) != CUFRAMES_OK) {
+            CHECK_LT(published - newest, interval_ns);
+            continue;
         }
+        CHECK_EQ(cuframes_frame_published_ns(frame), published);
+        cuframes_frame_release(frame);
+        newest = published;
+        first = given++ ? first : published;
+        CHECK_LE(given, (newest - first) / interval_ns + 2);
     }
-    return given;
+    CHECK_GT(given, 2);
+    CHECK_EQ(subscriber_stats(reader).received, (uint64_t)given);
+    CHECK_EQ(subscriber_stats(reader).missed, 0U);
+}
+
+static void check_cap_in_mode(int mode)
+{
+    cuframes_publisher_t *publisher = make_small_publisher("cam");
+    cuframes_subscriber_config_t config = reader_config("cam", mode);
+    cuframes_subscriber_t *reader;
+
+    config.max_fps = 20;
+    reader = make_subscriber(&config);
+    check_cap(publisher, reader, 50000000);
+    cuframes_subscriber_destroy(reader);
+    cuframes_publisher_destroy(publisher);
 }
 
 TEST(max_fps_caps_the_rate)
 {
-    cuframes_publisher_t *publisher = make_small_publisher("cam");
-    cuframes_subscriber_config_t config = reader_config("cam", CUFRAMES_MODE_NEWEST_ONLY);
-    cuframes_subscriber_t *reader;
-    int64_t began = cuframes_now_ns();
-    int given, most;
-
-    config.max_fps = 20;
-    reader = make_subscriber(&config);
-    given = count_given(publisher, reader, 100, 5);
-    most = (int)((cuframes_now_ns() - began) / 50000000) + 2;
-    CHECK_LE(given, most);
-    CHECK_GE(given, most / 2);
-    CHECK_EQ(subscriber_stats(reader).received, (uint64_t)given);
-    CHECK_EQ(subscriber_stats(reader).missed, 0U);
-    cuframes_subscriber_destroy(reader);
-    cuframes_publisher_destroy(publisher);
+    check_cap_in_mode(CUFRAMES_MODE_NEWEST_ONLY);
+    check_cap_in_mode(CUFRAMES_MODE_STRICT_ORDER);
 }
 
 TEST(several_frames_are_held_at_once_and_stay_as_they_are)
@@ -380,6 +389,36 @@ TEST(timeouts_of_next)
     CHECK_ERR(cuframes_subscriber_next(reader, NULL, NULL, 0), CUFRAMES_ERR_INVALID_ARG);
     CHECK_ERR(cuframes_subscriber_next(NULL, NULL, &frame, 0), CUFRAMES_ERR_INVALID_ARG);
     CHECK_EQ(subscriber_stats(reader).timeouts, 2U);
+    cuframes_subscriber_destroy(reader);
+    cuframes_publisher_destroy(publisher);
+}
+
+static void ignore_signal(int number)
+{
+    (void)number;
+}
+
+TEST(signals_neither_end_nor_stretch_a_wait)
+{
+    cuframes_publisher_t *publisher = make_small_publisher("cam");
+    cuframes_subscriber_t *reader = make_reader("cam", CUFRAMES_MODE_NEWEST_ONLY);
+    const struct itimerval each_ms = {{0, 1000}, {0, 1000}}, never = {0};
+    const struct sigaction action = {.sa_handler = ignore_signal}; /* without SA_RESTART */
+    cuframes_frame_t *frame;
+    int64_t began;
+
+    CHECK_SYS(sigaction(SIGALRM, &action, NULL));
+    CHECK_SYS(setitimer(ITIMER_REAL, &each_ms, NULL));
+    began = cuframes_now_ns();
+    CHECK_ERR(cuframes_subscriber_next(reader, NULL, &frame, 150), CUFRAMES_ERR_TIMEOUT);
+    CHECK_GE(cuframes_now_ns() - began, 150 * INT64_C(1000000));
+    CHECK_LT(cuframes_now_ns() - began, 5000 * INT64_C(1000000));
+    for (int i = 0; i < 100; i++) {
+        publish(publisher, i);
+        expect_frame(reader, i);
+        cuframes_subscriber_destroy(make_reader("cam", CUFRAMES_MODE_NEWEST_ONLY));
+    }
+    CHECK_SYS(setitimer(ITIMER_REAL, &never, NULL));
     cuframes_subscriber_destroy(reader);
     cuframes_publisher_destroy(publisher);
 }

@@ -401,6 +401,31 @@ TEST(callbacks_end_when_the_publisher_does, .threads = true)
     CHECK_OK(cuframes_async_subscriber_destroy(async));
 }
 
+TEST(callbacks_go_on_after_a_reconnect, .threads = true)
+{
+    cuframes_subscriber_config_t wanted = reader_config("cam", CUFRAMES_MODE_NEWEST_ONLY);
+    cuframes_publisher_t *publisher = make_small_publisher("cam");
+    struct listener l = {.newest = -1};
+    cuframes_async_subscriber_t *async = NULL;
+    int64_t deadline = test_deadline_ms(10000);
+    cuframes_subscriber_stats_t stats;
+
+    wanted.flags = CUFRAMES_SUBSCRIBER_RECONNECT;
+    CHECK_OK(cuframes_async_subscriber_create(&wanted, hear_frame, &l, &async));
+    for (int i = 0; i < 3; i++) {
+        publish(publisher, i);
+        WAIT_FOR(atomic_load(&l.newest) == i, 10000);
+        cuframes_publisher_destroy(publisher);
+        publisher = make_small_publisher("cam");
+    }
+    do
+        CHECK_OK(cuframes_async_subscriber_stats(async, &stats));
+    while (stats.reconnects < 3 && test_pause_until(deadline));
+    CHECK_EQ(stats.reconnects, 3U);
+    CHECK_OK(cuframes_async_subscriber_destroy(async));
+    cuframes_publisher_destroy(publisher);
+}
+
 TEST(destroy_waits_for_the_callback, .threads = true)
 {
     cuframes_subscriber_config_t wanted = reader_config("cam", CUFRAMES_MODE_NEWEST_ONLY);
