@@ -63,7 +63,7 @@ static int send_plain(const cuframes_group_t *group, enum cf_group_message_type 
 /* Drops the connection, and the hub if this process has it. */
 static void disconnect(cuframes_group_t *group)
 {
-    bool in_child = group->guard.next && group->guard.fd < 0;
+    bool in_child = group->guard.fd < 0;
 
     cf_fork_guard_remove(&group->guard);
     if (in_child)
