@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "harness/resources.h"
+
 #define MOST_KEPT 64
 
 cuframes_publisher_config_t small_config(const char *key)
@@ -52,6 +54,11 @@ cuframes_subscriber_t *make_reader(const char *key, int mode)
     cuframes_subscriber_config_t config = reader_config(key, mode);
 
     return make_subscriber(&config);
+}
+
+void settle_pages(void)
+{
+    WAIT_FOR(test_count_descriptors("cuframes-holds") == 0, 2000);
 }
 
 static uint64_t pattern_word(int64_t stamp, size_t index)

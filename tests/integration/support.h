@@ -18,6 +18,10 @@ cuframes_subscriber_config_t reader_config(const char *key, int mode);
 cuframes_subscriber_t *make_subscriber(const cuframes_subscriber_config_t *config);
 cuframes_subscriber_t *make_reader(const char *key, int mode);
 
+/* Waits until a publisher of this process has closed its descriptors of the hold pages that it has
+ * sent, which it does a moment afterwards: for tests that compare descriptors. */
+void settle_pages(void);
+
 /* Fills memory with a pattern in which every 8 bytes follow from `stamp` and their place. */
 void fill_pattern(void *memory, size_t size, int64_t stamp);
 bool pattern_fits(const void *memory, size_t size, int64_t stamp);

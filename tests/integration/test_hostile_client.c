@@ -28,8 +28,7 @@ static struct scene begin_with(const cuframes_publisher_config_t *config)
     struct scene s = {.publisher = make_publisher(config)};
 
     s.honest = make_reader(config->key, CUFRAMES_MODE_STRICT_ORDER);
-    /* The publisher closes its descriptor of the page a moment after it has sent it. */
-    WAIT_FOR(test_count_descriptors("cuframes-holds") == 0, 2000);
+    settle_pages();
     test_resources_take(&s.before);
     return s;
 }

@@ -241,6 +241,7 @@ TEST(change_out_of_descriptors_leaves_the_channel_as_it_was)
     cuframes_publisher_t *publisher = make_small_publisher("cam");
     cuframes_subscriber_t *reader = make_reader("cam", CUFRAMES_MODE_STRICT_ORDER);
 
+    settle_pages();
     CHECK_GE(needed_descriptors(change_generation, publisher), 2U);
     publish(publisher, 1);
     expect_frame(reader, 1);
