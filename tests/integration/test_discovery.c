@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/limits.h"
 #include "harness/raw_client.h"
 #include "support.h"
 
@@ -268,4 +270,128 @@ TEST(watch_skips_what_is_no_channel)
     cuframes_watch_destroy(watch);
     close(old);
     test_may_remain("old.sock");
+}
+
+/* A publisher that drops a watcher for want of room is not gone, and its end is told later. */
+TEST(watch_outlives_being_turned_away)
+{
+    const struct cf_message message = {.type = CF_MSG_WATCH};
+    cuframes_publisher_t *publisher = make_small_publisher("cam");
+    cuframes_watch_t *watch;
+    int sockets[256];
+
+    CHECK_OK(cuframes_watch_create(NULL, &watch));
+    expect_event(watch, CUFRAMES_WATCH_ADDED, "cam");
+    for (int i = 0; i < 256; i++) {
+        sockets[i] = CHECK_SYS(raw_connect("cam", SOCK_SEQPACKET));
+        raw_send(sockets[i], &message);
+    }
+    /* The watch has been sent its dismissal: it hears it, and says nothing of it. */
+    WAIT_FOR(publisher_stats(publisher).refused >= 1, test_patience_ms());
+    expect_no_event(watch);
+    for (int i = 0; i < 256; i++)
+        close(sockets[i]);
+    cuframes_publisher_destroy(publisher);
+    expect_event(watch, CUFRAMES_WATCH_REMOVED, "cam");
+    expect_no_event(watch);
+    cuframes_watch_destroy(watch);
+}
+
+static void watch_out_of_descriptors(struct test_peer *test, void *argument)
+{
+    cuframes_watch_t *watch;
+    int last;
+
+    (void)argument;
+    CHECK_OK(cuframes_watch_create(NULL, &watch));
+    test_limit_descriptors(1);
+    last = CHECK_SYS(dup(STDERR_FILENO));
+    test_say(test, 0);
+    expect_event(watch, CUFRAMES_WATCH_ADDED, "cam");
+    close(last);
+    test_unlimit_descriptors();
+    test_say(test, 1);
+    expect_event(watch, CUFRAMES_WATCH_REMOVED, "cam");
+    test_say(test, 2);
+    cuframes_watch_destroy(watch);
+}
+
+/* Told of by its name alone at first; its death is seen once there is a descriptor for it. */
+TEST(watch_out_of_descriptors_tries_again)
+{
+    cuframes_publisher_config_t config = small_config("cam");
+    struct test_peer watcher, publisher;
+
+    test_spawn(&watcher, watch_out_of_descriptors, NULL, NULL);
+    CHECK_HEAR(&watcher, 0);
+    spawn_publisher(&publisher, &config);
+    CHECK_HEAR(&watcher, 1);
+    test_kill(&publisher);
+    CHECK_HEAR(&watcher, 2);
+    test_join(&watcher);
+    test_may_remain("cam.sock");
+}
+
+static void watch_as_another_user(struct test_peer *test, void *directory)
+{
+    cuframes_watch_t *watch;
+
+    test_become(65534);
+    CHECK_OK(cuframes_watch_create(directory, &watch));
+    expect_event(watch, CUFRAMES_WATCH_ADDED, "cam");
+    expect_no_event(watch);
+    test_say(test, 1);
+    expect_event(watch, CUFRAMES_WATCH_REMOVED, "cam");
+    expect_event(watch, CUFRAMES_WATCH_ADDED, "cam");
+    test_say(test, 2);
+    expect_event(watch, CUFRAMES_WATCH_REMOVED, "cam");
+    cuframes_watch_destroy(watch);
+}
+
+TEST(watch_of_a_channel_that_is_for_others)
+{
+    cuframes_publisher_config_t config = small_config("cam");
+    cuframes_publisher_t *publisher;
+    char directory[] = "/tmp/cuframes-watch-XXXXXX";
+    struct test_peer watcher;
+
+    test_need_root();
+    CHECK(mkdtemp(directory));
+    CHECK_SYS(chmod(directory, 0755));
+    config.runtime_dir = directory;
+    publisher = make_publisher(&config);
+    test_spawn(&watcher, watch_as_another_user, directory, NULL);
+    CHECK_HEAR(&watcher, 1);
+    cuframes_publisher_destroy(publisher);
+    publisher = make_publisher(&config);
+    CHECK_HEAR(&watcher, 2);
+    cuframes_publisher_destroy(publisher);
+    test_join(&watcher);
+    CHECK_SYS(rmdir(directory));
+}
+
+TEST(watch_is_not_for_forked_processes)
+{
+    cuframes_publisher_t *publisher = make_small_publisher("cam");
+    cuframes_watch_t *watch;
+    int status;
+    pid_t child;
+
+    CHECK_OK(cuframes_watch_create(NULL, &watch));
+    expect_event(watch, CUFRAMES_WATCH_ADDED, "cam");
+    child = CHECK_SYS(fork());
+    if (child == 0) {
+        cuframes_watch_event_t event;
+
+        CHECK_ERR_SAYS(cuframes_watch_next(watch, &event, 0), CUFRAMES_ERR_INVALID_ARG, "fork");
+        cuframes_watch_destroy(watch);
+        cuframes_publisher_destroy(publisher);
+        _exit(0);
+    }
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    expect_no_event(watch);
+    cuframes_publisher_destroy(publisher);
+    expect_event(watch, CUFRAMES_WATCH_REMOVED, "cam");
+    cuframes_watch_destroy(watch);
 }
