@@ -5,8 +5,12 @@
  */
 #include "reader.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+#include <zlib.h>
 
 #include "common/attach.h"
 #include "common/pattern.h"
@@ -22,6 +26,8 @@ struct reader {
     bool seed_known;
     uint64_t seed;       /* of the publisher's run that the frames come from */
     uint64_t seed_since; /* reconnects when it was learned */
+    FILE *checksums;
+    uint32_t checksum; /* of the frame that is held */
 };
 
 double reader_rate(const struct reader_result *result)
@@ -97,6 +103,33 @@ static bool verify(struct reader *reader, const cuframes_frame_t *frame, bool ag
     return true;
 }
 
+/* Of the visible picture: what a decoder writes beside it is its own. */
+static uint32_t checksum(const cuframes_frame_t *frame)
+{
+    uLong sum = crc32(0, NULL, 0);
+    cuframes_plane_t plane;
+
+    for (int32_t i = 0; cuframes_frame_plane(frame, i, &plane) == CUFRAMES_OK; i++)
+        for (uint32_t y = 0; y < plane.rows; y++)
+            sum = crc32(sum, (const Bytef *)plane.data + (size_t)y * plane.pitch, plane.row_bytes);
+    return (uint32_t)sum;
+}
+
+static void note_checksum(struct reader *reader, const cuframes_frame_t *frame)
+{
+    reader->checksum = checksum(frame);
+    reader->result->checksummed++;
+    fprintf(reader->checksums, "%" PRIu64 " %08" PRIx32 "\n", cuframes_frame_seq(frame),
+            reader->checksum);
+}
+
+static void compare_checksum(struct reader *reader, const cuframes_frame_t *frame)
+{
+    if (checksum(frame) != reader->checksum)
+        report_torn(reader, frame, "its checksum changed while it was held for milliseconds:",
+                    (size_t)reader->settings->hold_ms);
+}
+
 static int look_at(struct reader *reader, const cuframes_frame_t *frame)
 {
     const struct reader_settings *s = reader->settings;
@@ -105,11 +138,15 @@ static int look_at(struct reader *reader, const cuframes_frame_t *frame)
     if (s->verify && !verify(reader, frame, false))
         return fail(reader, "--verify: this channel is not a test source (no test stamp on its "
                             "frames); publish one with 'cuframes test-source'");
+    if (reader->checksums)
+        note_checksum(reader, frame);
     if (!s->hold_ms)
         return TOOL_CONTINUE;
     stop_sleep_until(cuframes_now_ns() + s->hold_ms * INT64_C(1000000));
     if (s->verify && reader->result->torn == torn)
         verify(reader, frame, true);
+    if (reader->checksums)
+        compare_checksum(reader, frame);
     return TOOL_CONTINUE;
 }
 
@@ -167,26 +204,51 @@ static int judge(struct reader *reader, int rc)
     return rc;
 }
 
+/* Everything must have reached the file, else the summary would promise too much. */
+static int close_checksums(struct reader *reader, int rc)
+{
+    bool failed;
+
+    if (!reader->checksums)
+        return rc;
+    failed = ferror(reader->checksums);
+    failed = fclose(reader->checksums) != 0 || failed;
+    if (!failed)
+        return rc;
+    return report_failed("cannot write %s: %s", reader->settings->checksum_path, strerror(errno));
+}
+
+static int read_all(struct reader *reader)
+{
+    const struct reader_settings *s = reader->settings;
+    int64_t start_ns = cuframes_now_ns();
+    int64_t deadline_ns = s->seconds > 0 ? start_ns + (int64_t)(s->seconds * 1e9) : INT64_MAX;
+    int rc = read_frames(reader, deadline_ns);
+
+    terminal_progress_clear();
+    reader->result->seconds = (double)(cuframes_now_ns() - start_ns) / 1e9;
+    cuframes_subscriber_stats(reader->subscriber, &reader->result->stats);
+    return rc;
+}
+
 int reader_run(const struct reader_settings *settings, struct reader_result *result, bool *attached)
 {
     struct reader reader = {.settings = settings, .result = result};
-    int64_t deadline_ns = INT64_MAX;
-    int64_t start_ns;
     int rc;
-    int error = attach(&settings->config, settings->wait_s, &reader.subscriber);
+    int error;
 
+    *attached = false;
+    if (settings->checksum_path) {
+        reader.checksums = fopen(settings->checksum_path, "we");
+        if (!reader.checksums)
+            return report_failed("cannot write %s: %s", settings->checksum_path, strerror(errno));
+    }
+    error = attach(&settings->config, settings->wait_s, &reader.subscriber);
     *attached = error == CUFRAMES_OK;
-    if (error == CUFRAMES_ERR_WOULD_BLOCK)
-        return TOOL_DONE;
     if (error)
-        return report_library(error);
-    start_ns = cuframes_now_ns();
-    if (settings->seconds > 0)
-        deadline_ns = start_ns + (int64_t)(settings->seconds * 1e9);
-    rc = read_frames(&reader, deadline_ns);
-    terminal_progress_clear();
-    result->seconds = (double)(cuframes_now_ns() - start_ns) / 1e9;
-    cuframes_subscriber_stats(reader.subscriber, &result->stats);
+        return close_checksums(&reader, error == CUFRAMES_ERR_WOULD_BLOCK ? TOOL_DONE
+                                                                          : report_library(error));
+    rc = close_checksums(&reader, read_all(&reader));
     cuframes_subscriber_destroy(reader.subscriber);
     return judge(&reader, rc);
 }

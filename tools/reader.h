@@ -13,11 +13,12 @@
 
 struct reader_settings {
     cuframes_subscriber_config_t config;
-    double wait_s;  /* for the channel to come */
-    int64_t frames; /* end after so many; 0 = no limit */
-    double seconds; /* end after so long; 0 = no limit */
-    int hold_ms;    /* keep each frame so long */
-    bool verify;    /* compare with the test pattern */
+    double wait_s;             /* for the channel to come */
+    int64_t frames;            /* end after so many; 0 = no limit */
+    double seconds;            /* end after so long; 0 = no limit */
+    int hold_ms;               /* keep each frame so long */
+    bool verify;               /* compare with the test pattern */
+    const char *checksum_path; /* write a line "SEQ CHECKSUM" for each frame there; NULL = no */
 };
 
 struct reader_result {
@@ -25,6 +26,7 @@ struct reader_result {
     struct histogram latency; /* publish to awake, nanoseconds */
     uint64_t gaps;            /* times that frames were missed between two that came */
     uint64_t verified;
+    uint64_t checksummed;
     uint64_t torn;
     int64_t first_ns; /* when the first and the last frame came */
     int64_t last_ns;

@@ -24,6 +24,7 @@ enum {
     ID_MODE,
     ID_VERIFY,
     ID_HOLD,
+    ID_CHECKSUM,
     ID_MAX_FPS,
     ID_EVERY,
     ID_RECONNECT,
@@ -38,6 +39,8 @@ static const struct option_row rows[] = {
     {ID_MODE, "mode", "newest|order", "the newest frame each time (default), or all in order"},
     {ID_VERIFY, "verify", NULL, "compare every byte with the pattern of 'cuframes test-source'"},
     {ID_HOLD, "hold-ms", "N", "keep each frame for N milliseconds; --verify looks again after it"},
+    {ID_CHECKSUM, "checksum", "FILE",
+     "write sequence number and CRC-32 of each picture to FILE; look again after --hold-ms"},
     {ID_MAX_FPS, "max-fps", "N", "take at most N frames a second"},
     {ID_EVERY, "every", "N", "take every N-th frame"},
     {ID_RECONNECT, "reconnect", NULL, "when the publisher goes away, wait for the next one"},
@@ -102,6 +105,9 @@ static bool take_option(const struct options *o, int id, struct settings *s)
     case ID_VERIFY:
         s->reader.verify = true;
         return true;
+    case ID_CHECKSUM:
+        s->reader.checksum_path = o->value;
+        return true;
     case ID_JSON:
         s->json = true;
         return true;
@@ -147,14 +153,16 @@ static json_t *latency_json(const struct histogram *latency)
 static void print_json(const struct settings *s, const struct reader_result *r)
 {
     json_t *summary = json_pack(
-        "{ss, ss, so, so, so, so, so, so, sf, so, so, so, sf, sb, so}", "key", s->reader.config.key,
-        "mode", word_of_mode((cuframes_subscriber_mode_t)s->reader.config.mode), "received",
+        "{ss, ss, so, so, so, so, so, so, so, sf, so, so, so, sf, sb, so}", "key",
+        s->reader.config.key, "mode",
+        word_of_mode((cuframes_subscriber_mode_t)s->reader.config.mode), "received",
         json_unsigned(r->stats.received), "missed", json_unsigned(r->stats.missed), "skipped",
         json_unsigned(r->stats.skipped), "gaps", json_unsigned(r->gaps), "verified",
-        json_unsigned(r->verified), "torn", json_unsigned(r->torn), "fps", reader_rate(r),
-        "latency_us", latency_json(&r->latency), "reconnects", json_unsigned(r->stats.reconnects),
-        "generations", json_unsigned(r->stats.generations), "seconds", r->seconds, "disconnected",
-        r->disconnected, "error", r->error[0] ? json_text(r->error) : json_null());
+        json_unsigned(r->verified), "checksummed", json_unsigned(r->checksummed), "torn",
+        json_unsigned(r->torn), "fps", reader_rate(r), "latency_us", latency_json(&r->latency),
+        "reconnects", json_unsigned(r->stats.reconnects), "generations",
+        json_unsigned(r->stats.generations), "seconds", r->seconds, "disconnected", r->disconnected,
+        "error", r->error[0] ? json_text(r->error) : json_null());
 
     json_print(summary, false);
 }
@@ -165,6 +173,8 @@ static void print_text(const struct settings *s, const struct reader_result *r)
            s->reader.config.key, r->stats.received, r->seconds, reader_rate(r), r->stats.missed);
     if (s->reader.verify)
         printf("verified %" PRIu64 ", torn %" PRIu64 "\n", r->verified, r->torn);
+    if (s->reader.checksum_path)
+        printf("checksums of %" PRIu64 " frames in %s\n", r->checksummed, s->reader.checksum_path);
     if (r->latency.count)
         printf("publish to awake: p50 %.1f us, p99 %.1f us, max %.1f us\n",
                microseconds(&r->latency, 0.5), microseconds(&r->latency, 0.99),

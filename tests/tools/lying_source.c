@@ -6,6 +6,7 @@
  *   byte   has one byte of the frame before
  *   stamp  carries the stamp of the frame before
  *   later  is changed 50 ms after it was published, in the slot that readers may hold
+ *   held   is changed 100 ms after a reader that takes every fifth frame was seen to hold it
  *   seed   claims another run of the publisher
  *   plain  and all others carry no stamp
  *   none   is right too
@@ -39,6 +40,20 @@ static void one_foreign_byte(uint8_t *data, size_t size, uint64_t seq)
     free(before);
 }
 
+/* At most 10 s until the reader holds its second frame. */
+static bool wait_until_held(cuframes_publisher_t *publisher)
+{
+    cuframes_subscriber_info_t reader = {0};
+
+    for (int i = 0; i < 1000; i++) {
+        if (cuframes_publisher_subscribers(publisher, &reader, 1) == 1 && reader.held == 1 &&
+            reader.received == 2)
+            return true;
+        pause_ns(PAUSE_NS);
+    }
+    return false;
+}
+
 static void publish(cuframes_publisher_t *publisher, uint64_t seq, const char *lie)
 {
     bool now = seq == LIE_AT;
@@ -65,6 +80,10 @@ static void publish(cuframes_publisher_t *publisher, uint64_t seq, const char *l
     cuframes_publisher_publish_buffer(publisher, buffer, NULL, &meta, NULL);
     if (now && !strcmp(lie, "later")) {
         pause_ns(50000000);
+        one_foreign_byte(data, size, seq);
+    }
+    if (now && !strcmp(lie, "held") && wait_until_held(publisher)) {
+        pause_ns(100000000);
         one_foreign_byte(data, size, seq);
     }
     cuframes_buffer_unref(buffer);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """That --verify passes every honest channel and finds every lie."""
 import json
+import tempfile
 
 import toolbox
 
@@ -8,6 +9,12 @@ FORMATS = ["nv12", "yuv420p", "yuv444p", "p010", "rgb", "bgr", "rgba", "bgra", "
 
 
 class Verify(toolbox.ToolTest):
+    def setUp(self):
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.files = directory.name
+
     def lie(self, lie, *args, code=1):
         """(summary, stderr) of a reader of a source with this lie in its frame 5."""
         source = self.start("cam1", lie, "12", program=toolbox.LYING_SOURCE)
@@ -37,6 +44,34 @@ class Verify(toolbox.ToolTest):
     def test_change_under_the_reader(self):
         result, _ = self.lie("later", "--hold-ms", "100")
         self.assertEqual(result["torn"], 1)
+
+    def checksums(self, lie, *args, code):
+        """(torn, lines) of a reader that knows nothing of the pattern."""
+        path = f"{self.files}/checksums"
+        source = self.start("cam1", lie, "6", program=toolbox.LYING_SOURCE)
+        reader = self.start("sub", "cam1", "--mode", "order", "--json", "--checksum", path, *args)
+        result = json.loads(self.finish(reader, code)[0])
+        self.finish(source)
+        with open(path) as lines:
+            return result["torn"], lines.read().splitlines()
+
+    def test_checksums_find_a_change_under_the_reader(self):
+        torn, lines = self.checksums("held", "--every", "5", "--hold-ms", "500", code=1)
+        self.assertEqual(torn, 1)
+        self.assertEqual([line.split()[0] for line in lines], ["0", "5"])
+
+    def test_checksums_name_each_picture(self):
+        torn, lines = self.checksums("none", "--hold-ms", "5", code=0)
+        self.assertEqual(torn, 0)
+        self.assertEqual([line.split()[0] for line in lines], ["0", "1", "2", "3", "4", "5"])
+        self.assertEqual(len({line.split()[1] for line in lines}), 6)
+
+    def test_checksums_that_cannot_be_kept(self):
+        source = self.source("cam1", "--fps", "100")
+        _, err = self.run_tool("sub", "cam1", "--checksum", "/dev/full", "--frames", "3",
+                               code=1)
+        self.assertIn("/dev/full", err)
+        self.end(source)
 
     def test_channel_that_is_no_test_source(self):
         result, err = self.lie("plain")
