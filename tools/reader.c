@@ -22,6 +22,7 @@ struct reader {
     const struct reader_settings *settings;
     struct reader_result *result;
     cuframes_subscriber_t *subscriber;
+    int64_t start_ns; /* when it was attached */
     uint64_t received;
     bool seed_known;
     uint64_t seed;       /* of the publisher's run that the frames come from */
@@ -153,9 +154,12 @@ static int look_at(struct reader *reader, const cuframes_frame_t *frame)
 static void count(struct reader *reader, const cuframes_frame_t *frame, int64_t awake_ns)
 {
     struct reader_result *result = reader->result;
-    int64_t latency = awake_ns - cuframes_frame_published_ns(frame);
+    int64_t published_ns = cuframes_frame_published_ns(frame);
 
-    histogram_add(&result->latency, latency > 0 ? (uint64_t)latency : 0);
+    /* A frame that was there before this reader woke nobody. */
+    if (published_ns >= reader->start_ns)
+        histogram_add(&result->latency,
+                      awake_ns > published_ns ? (uint64_t)(awake_ns - published_ns) : 0);
     if (reader->received++ == 0)
         result->first_ns = awake_ns;
     result->last_ns = awake_ns;
@@ -221,12 +225,15 @@ static int close_checksums(struct reader *reader, int rc)
 static int read_all(struct reader *reader)
 {
     const struct reader_settings *s = reader->settings;
-    int64_t start_ns = cuframes_now_ns();
-    int64_t deadline_ns = s->seconds > 0 ? start_ns + (int64_t)(s->seconds * 1e9) : INT64_MAX;
-    int rc = read_frames(reader, deadline_ns);
+    int64_t deadline_ns = INT64_MAX;
+    int rc;
 
+    reader->start_ns = cuframes_now_ns();
+    if (s->seconds > 0)
+        deadline_ns = reader->start_ns + (int64_t)(s->seconds * 1e9);
+    rc = read_frames(reader, deadline_ns);
     terminal_progress_clear();
-    reader->result->seconds = (double)(cuframes_now_ns() - start_ns) / 1e9;
+    reader->result->seconds = (double)(cuframes_now_ns() - reader->start_ns) / 1e9;
     cuframes_subscriber_stats(reader->subscriber, &reader->result->stats);
     return rc;
 }

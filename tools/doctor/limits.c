@@ -15,8 +15,8 @@
 #include "doctor/findings.h"
 
 #define MIB (UINT64_C(1) << 20)
-/* A publisher's socket, hold page and eventfd for each subscriber, and some for itself. */
-#define DESCRIPTORS_EACH 3
+/* For each subscriber its socket, and one more for one that polls; and some for the publisher. */
+#define DESCRIPTORS_EACH 2
 #define DESCRIPTORS_OWN  64
 /* Less than this is gone with one channel of 4K pictures. */
 #define FEW_BYTES (256 * MIB)
