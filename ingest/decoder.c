@@ -56,6 +56,7 @@ static int configure(struct decoder *decoder, struct source *source, struct outp
     codec->apply_cropping = 0; /* the slot has the whole picture, the crop is told beside it */
     choose_threads(codec, source, output->options);
     pictures_attach(output->pictures, codec);
+    stamps_attach(codec);
     return 0;
 }
 
@@ -106,11 +107,6 @@ void decoder_close(struct decoder *decoder)
 {
     avcodec_free_context(&decoder->codec);
     av_frame_free(&decoder->frame);
-}
-
-void decoder_restart(struct decoder *decoder)
-{
-    avcodec_flush_buffers(decoder->codec);
 }
 
 static enum output_result channel_failed(const struct output *output)

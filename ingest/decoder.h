@@ -21,6 +21,3 @@ void decoder_close(struct decoder *decoder);
 /* Decodes a packet (NULL = the end: what is still inside comes out) and publishes the frames. */
 enum output_result decoder_feed(struct decoder *decoder, struct output *output,
                                 const AVPacket *packet);
-
-/* Makes the decoder ready for another start after its end. */
-void decoder_restart(struct decoder *decoder);

@@ -43,6 +43,7 @@ struct run {
     AVPacket *packet;
     bool live;
     bool connected_once;
+    uint64_t decoded_before; /* pictures of the sessions before this one */
     int64_t pause_ns;
     int64_t opened_ns;
     char said[512]; /* the newest failure that was said, and when */
@@ -127,8 +128,10 @@ static enum source_verdict open_session(struct run *run)
     }
     run->connected_once = true;
     run->opened_ns = cuframes_now_ns();
+    run->decoded_before = run->output.counters.decoded;
     run->said[0] = '\0';
-    announce(run);
+    if (run->output.counters.loops == 0)
+        announce(run);
     return SOURCE_OK;
 }
 
@@ -138,10 +141,12 @@ static void close_session(struct run *run)
     source_close(&run->source);
 }
 
-/* The end of a file. */
-static enum session_end start_again(struct run *run)
+/*
+ * A loop opens the file again: seeking to the start is not exact in every container, and this is.
+ */
+static enum session_end end_of_file(struct run *run)
 {
-    if (run->output.counters.decoded == 0) {
+    if (run->output.counters.decoded == run->decoded_before) {
         log_line(CUFRAMES_LOG_ERROR, "%s: no picture in it could be decoded", run->options->input);
         return SESSION_FAILED;
     }
@@ -158,7 +163,7 @@ static enum output_result feed_packet(struct run *run)
     enum output_result result;
 
     if (run->live)
-        stamps_note(&run->output.stamps, run->source.format, run->packet);
+        stamps_note(&run->output.stamps, run->source.format, run->decoder.codec, run->packet);
     result = decoder_feed(&run->decoder, &run->output, run->packet);
     av_packet_unref(run->packet);
     status_tick(&run->status, &run->output);
@@ -171,7 +176,6 @@ static enum session_end read_all(struct run *run)
     for (;;) {
         enum source_verdict verdict = source_read(&run->source, run->packet);
         enum output_result result;
-        enum session_end end;
 
         if (verdict == SOURCE_STOP)
             return SESSION_DONE;
@@ -183,10 +187,7 @@ static enum session_end read_all(struct run *run)
             return SESSION_DONE;
         if (verdict == SOURCE_OK)
             continue;
-        end = verdict == SOURCE_END ? start_again(run) : give_up_or_retry(run, verdict);
-        if (end != SESSION_AGAIN || !source_rewind(&run->source))
-            return end;
-        decoder_restart(&run->decoder);
+        return verdict == SOURCE_END ? end_of_file(run) : give_up_or_retry(run, verdict);
     }
 }
 

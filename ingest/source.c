@@ -20,6 +20,8 @@
 #define RETRY_READ_NS (3 * 1000 * 1000)
 /* What a live input may spend on finding out what it is, in FFmpeg's microseconds. */
 #define LIVE_ANALYZE_US "2000000"
+/* Pictures it may take to find the frame rate; the stream's parameters mostly tell. */
+#define LIVE_FPS_PROBE "4"
 
 static int interrupted(void *opaque)
 {
@@ -95,8 +97,10 @@ static void default_options(const struct options *options, AVDictionary **dict)
         av_dict_set(dict, "allowed_media_types", "video", AV_DICT_DONT_OVERWRITE);
     if (is_v4l2(options))
         av_dict_set(dict, "timestamps", "abs", AV_DICT_DONT_OVERWRITE);
-    if (source_name_is_live(options))
+    if (source_name_is_live(options)) {
         av_dict_set(dict, "analyzeduration", LIVE_ANALYZE_US, AV_DICT_DONT_OVERWRITE);
+        av_dict_set(dict, "fpsprobesize", LIVE_FPS_PROBE, AV_DICT_DONT_OVERWRITE);
+    }
 }
 
 static bool find_input_format(struct source *source, const AVInputFormat **format)
@@ -242,14 +246,4 @@ enum source_verdict source_read(struct source *source, AVPacket *packet)
         if (interrupted(source))
             return read_failed(source, AVERROR_EXIT);
     }
-}
-
-bool source_rewind(struct source *source)
-{
-    int64_t start = source->format->start_time;
-
-    if (start == AV_NOPTS_VALUE)
-        start = 0;
-    arm(source);
-    return avformat_seek_file(source->format, -1, INT64_MIN, start, start, 0) >= 0;
 }

@@ -38,6 +38,3 @@ void source_close(struct source *source);
 
 /* The next packet of the video stream. */
 enum source_verdict source_read(struct source *source, AVPacket *packet);
-
-/* Back to the start of a file; false if it must be opened again for that. */
-bool source_rewind(struct source *source);

@@ -64,11 +64,47 @@ static bool device_clock(const AVFormatContext *format, const AVPacket *packet, 
     return *capture_ns >= EARLIEST_NS;
 }
 
-void stamps_note(struct stamps *stamps, const AVFormatContext *format, const AVPacket *packet)
+/* libavcodec hands a number of its user from packet to frame; how changed with version 60. */
+#if LIBAVCODEC_VERSION_MAJOR >= 60
+void stamps_attach(AVCodecContext *codec)
 {
-    struct stamp *stamp = &stamps->entries[stamps->count++ % STAMP_COUNT];
+    codec->flags |= AV_CODEC_FLAG_COPY_OPAQUE;
+}
 
-    stamp->pts = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
+static void mark_packet(AVCodecContext *codec, AVPacket *packet, int64_t number)
+{
+    (void)codec;
+    packet->opaque = (void *)(intptr_t)number;
+}
+
+static int64_t frame_mark(const AVFrame *frame)
+{
+    return (intptr_t)frame->opaque;
+}
+#else
+void stamps_attach(AVCodecContext *codec)
+{
+    codec->reordered_opaque = 0;
+}
+
+static void mark_packet(AVCodecContext *codec, AVPacket *packet, int64_t number)
+{
+    (void)packet;
+    codec->reordered_opaque = number;
+}
+
+static int64_t frame_mark(const AVFrame *frame)
+{
+    return frame->reordered_opaque;
+}
+#endif
+
+void stamps_note(struct stamps *stamps, const AVFormatContext *format, AVCodecContext *codec,
+                 AVPacket *packet)
+{
+    struct stamp *stamp = &stamps->entries[stamps->count % STAMP_COUNT];
+
+    mark_packet(codec, packet, ++stamps->count); /* from 1: 0 is what no mark looks like */
     if (device_clock(format, packet, &stamp->capture_ns)) {
         stamp->source = CUFRAMES_CLOCK_DEVICE;
     } else if (camera_clock(format, packet, &stamp->capture_ns)) {
@@ -81,18 +117,10 @@ void stamps_note(struct stamps *stamps, const AVFormatContext *format, const AVP
 
 bool stamps_find(const struct stamps *stamps, const AVFrame *frame, struct stamp *found)
 {
-    int64_t pts = frame->pts != AV_NOPTS_VALUE ? frame->pts : frame->pkt_dts;
-    unsigned known = stamps->count < STAMP_COUNT ? stamps->count : STAMP_COUNT;
+    int64_t number = frame_mark(frame);
 
-    if (pts == AV_NOPTS_VALUE)
+    if (number <= 0 || number > stamps->count || number <= stamps->count - STAMP_COUNT)
         return false;
-    for (unsigned age = 1; age <= known; age++) {
-        const struct stamp *stamp = &stamps->entries[(stamps->count - age) % STAMP_COUNT];
-
-        if (stamp->pts == pts) {
-            *found = *stamp;
-            return true;
-        }
-    }
-    return false;
+    *found = stamps->entries[(number - 1) % STAMP_COUNT];
+    return true;
 }

@@ -52,18 +52,29 @@ static int64_t place(struct timeline *timeline, int64_t input_ns, bool *disconti
     return input_ns + timeline->offset;
 }
 
+/* A picture without a time of its own. The break, if there is one, is still to be mended by one
+ * that has: inputs often begin with pictures without a time. */
+static int64_t place_unknown(struct timeline *timeline)
+{
+    int64_t pts = timeline->broken ? resume_at(timeline) : frame_after(timeline);
+
+    timeline->kind = TIMELINE_NEXT_FRAME;
+    return pts;
+}
+
 int64_t timeline_map(struct timeline *timeline, int64_t input_ns, bool *discontinuity)
 {
     int64_t pts;
 
-    if (input_ns != CUFRAMES_NO_TIME)
+    if (input_ns != CUFRAMES_NO_TIME) {
         pts = place(timeline, input_ns, discontinuity);
-    else if (timeline->frame_ns > 0)
-        pts = timeline->started ? frame_after(timeline) : 0;
-    else
+        timeline->broken = false;
+    } else if (timeline->frame_ns > 0 && timeline->started) {
+        pts = place_unknown(timeline);
+    } else {
         return CUFRAMES_NO_TIME;
+    }
     timeline->started = true;
-    timeline->broken = false;
     timeline->last_ns = pts;
     timeline->last_wall_ns = cuframes_now_ns();
     return pts;

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+Command lines that are wrong, and inputs of other kinds: pipes, generators, HTTP.
+"""
+import http.server
+import os
+import subprocess
+import threading
+
+from ingest_test import DISCONTINUITY, RECEIVED, IngestTest, main, parse_frames, parse_summary
+
+
+class Usage(IngestTest):
+    def wrong(self, *args):
+        _, err = self.run_tool("ingest", *args, code=2)
+        self.assertEqual(len(err.splitlines()), 1, err)
+        return err
+
+    def test_help(self):
+        out, err = self.run_tool("ingest", "--help")
+        self.assertIn("--key", out)
+        self.assertEqual(err, "")
+
+    def test_what_is_missing(self):
+        self.assertIn("--key", self.wrong("a.mp4"))
+        self.assertIn("no input", self.wrong("--key", "cam"))
+        self.assertIn("needs a value", self.wrong("a.mp4", "--key"))
+
+    def test_what_is_wrong(self):
+        for option, value, words in (
+            ("--key", "a/b", "--key"),
+            ("--key", "", "--key"),
+            ("--key", "x" * 64, "--key"),
+            ("--size", "0x10", "WIDTHxHEIGHT"),
+            ("--size", "100000x100000", "WIDTHxHEIGHT"),
+            ("--size", "640", "WIDTHxHEIGHT"),
+            ("--format", "yuv411", "yuv411"),
+            ("--fps", "0", "--fps"),
+            ("--fps", "fast", "--fps"),
+            ("--policy", "never", "drop, wait"),
+            ("--slots", "1", "--slots"),
+            ("--slots", "65", "--slots"),
+            ("--threads", "-1", "--threads"),
+            ("--rtsp-transport", "sctp", "tcp, udp, auto"),
+            ("--timeout", "0", "--timeout"),
+            ("--memory", "cuda", "host memory only"),
+            ("--socket-mode", "999", "octal"),
+            ("--input-option", "novalue", "NAME=VALUE"),
+            ("--url-file", "/nonexistent/url", "/nonexistent/url"),
+            ("--url-env", "NO_SUCH_VARIABLE_HERE", "not set"),
+            ("--log", "loud", "error, warning, info, debug"),
+            ("--sise", "1x1", "--help"),
+        ):
+            with self.subTest(option=option, value=value):
+                self.assertIn(words, self.wrong("a.mp4", "--key", "cam", option, value))
+
+    def test_two_inputs(self):
+        self.assertIn("more than one input", self.wrong("a.mp4", "b.mp4", "--key", "cam"))
+
+    def test_input_formats_and_options_that_do_not_exist(self):
+        path = self.stream("a.mp4", "libx264")
+        for args, words in ((("--input-format", "none"), "no input format"),
+                            (("--input-option", "nonsense=1"), "no option")):
+            _, err = self.run_tool("ingest", path, "--key", "cam", *args, code=1)
+            self.assertIn(words, err)
+
+    def test_packets_and_gpu_are_not_taken_in_silence(self):
+        path = self.stream("a.mp4", "libx264")
+        _, err = self.run_tool("ingest", path, "--key", "cam", "--cuda-device", "0",
+                               "--enable-packet-ring", "--policy", "wait", "--ack-timeout-ms", "-1")
+        for words in ("warning: --cuda-device", "warning: --enable-packet-ring", "set to 200"):
+            self.assertIn(words, err)
+
+
+class Inputs(IngestTest):
+    def test_a_pipe(self):
+        path = self.stream("a.mkv", "libx264", "-pix_fmt", "yuv420p")
+        reader = self.framelog()
+        with open(path, "rb") as file:
+            source = subprocess.run(
+                [os.environ["CUFRAMES"], "ingest", "-", "--key", "cam", "--policy", "wait",
+                 "--ack-timeout-ms", "20000", "--wait-subscribers", "1"],
+                stdin=file, env=self.env, capture_output=True, timeout=30)
+        self.assertEqual(source.returncode, 0, source.stderr)
+        frames = parse_frames(self.finish(reader)[0].decode())
+        self.assertEqual([f.md5 for f in frames], self.decoded_md5(path, "yuv420p"))
+
+    def test_a_pipe_that_says_nothing(self):
+        read, write = os.pipe()
+        source = subprocess.Popen(
+            [os.environ["CUFRAMES"], "ingest", "-", "--key", "cam"], stdin=read, env=self.env,
+            stderr=subprocess.PIPE)
+        os.close(read)
+        self.processes.append(source)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            source.wait(0.5)
+        self.end(source)
+        os.close(write)
+
+    def test_a_generator(self):
+        reader = self.framelog(30)
+        source = self.ingest("testsrc2=size=64x48:rate=25", "--input-format", "lavfi", "--realtime",
+                             "--wait-subscribers", "1")
+        frames = parse_frames(self.finish(reader)[0].decode())
+        err = self.end(source)[1].decode()
+        self.assertEqual(len(frames), 30)
+        self.assertIn("each picture is copied once", err)
+        self.assertEqual(parse_summary(err).copied, parse_summary(err).published)
+
+    def test_a_camera_that_speaks_http(self):
+        """An endless multipart stream is live: its end is a lost connection."""
+        pictures = []
+        for i in range(8):
+            pictures.append(self.ffmpeg("-f", "lavfi", "-i", f"testsrc=size=64x48:duration=1:rate=1",
+                                        "-vf", f"hue=h={i * 40}", "-frames:v", "1", "-c:v", "mjpeg",
+                                        "-pix_fmt", "yuvj420p", "-f", "mjpeg", "-"))
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+                self.end_headers()
+                for i in range(40):
+                    picture = pictures[i % len(pictures)]
+                    self.wfile.write(b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: "
+                                     + str(len(picture)).encode() + b"\r\n\r\n" + picture + b"\r\n")
+
+            def log_message(self, *args):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        reader = self.framelog(60)
+        source = self.ingest(f"http://127.0.0.1:{server.server_port}/video", "--policy", "wait",
+                             "--ack-timeout-ms", "5000", "--wait-subscribers", "1")
+        frames = parse_frames(self.finish(reader)[0].decode())
+        err = self.end(source)[1].decode()
+        self.assertEqual({f.source for f in frames}, {RECEIVED}, err)
+        self.assertTrue(any(f.flags & DISCONTINUITY for f in frames), err)
+        self.assertIn("trying again", err)
+
+
+if __name__ == "__main__":
+    main()
