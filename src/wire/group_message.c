@@ -36,13 +36,29 @@ void cf_group_message_encode(const struct cf_group_message *message, uint8_t *by
     put_u32(&p, message->total);
     put_u32(&p, message->offset);
     put_u32(&p, (uint32_t)message->error);
-    strncpy((char *)p, message->text, CF_WIRE_TEXT_SIZE - 1);
-    p[CF_WIRE_TEXT_SIZE - 1] = 0;
+    memset(p, 0, CF_WIRE_TEXT_SIZE);
+    memcpy(p, message->text, strnlen(message->text, CF_WIRE_TEXT_SIZE - 1));
 }
 
 static int refuse(const char *why)
 {
     return cf_fail(CUFRAMES_ERR_PROTOCOL, "the peer's message is not one of a group: %s", why);
+}
+
+/* The sentence is for a terminal: no control characters. Behind its end all is 0. */
+static int check_text(const char *text)
+{
+    const size_t length = strnlen(text, CF_WIRE_TEXT_SIZE);
+
+    if (length == CF_WIRE_TEXT_SIZE)
+        return refuse("a text without an end");
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            return refuse("a control character in its text");
+    for (size_t i = length; i < CF_WIRE_TEXT_SIZE; i++)
+        if (text[i] != '\0')
+            return refuse("bytes behind its text");
+    return CUFRAMES_OK;
 }
 
 static int check_fields(const struct cf_group_message *m, size_t fd_count)
@@ -99,17 +115,16 @@ int cf_group_message_decode(const uint8_t *bytes, size_t size, size_t fd_count,
     if (size != CF_GROUP_MESSAGE_SIZE)
         return refuse("a wrong length");
     m.type = (enum cf_group_message_type)get_u32(&p);
-    get_u32(&p);
+    if (get_u32(&p) != 0)
+        return refuse("a reserved word that is not 0");
     m.rank = get_u32(&p);
     m.size = get_u32(&p);
     m.round = get_u32(&p);
     m.total = get_u32(&p);
     m.offset = get_u32(&p);
     m.error = (int32_t)get_u32(&p);
-    if (memchr(p, 0, CF_WIRE_TEXT_SIZE) == NULL)
-        return refuse("a text without an end");
     memcpy(m.text, p, CF_WIRE_TEXT_SIZE);
-    if ((err = check_fields(&m, fd_count)) != 0)
+    if ((err = check_text(m.text)) != 0 || (err = check_fields(&m, fd_count)) != 0)
         return err;
     *message = m;
     return CUFRAMES_OK;
