@@ -165,13 +165,16 @@ enum cf_barrier_result cf_barrier_wait(struct cf_barrier *b, int64_t deadline_ns
     if (spin(b))
         return CF_BARRIER_PASSED;
     for (;;) {
+        bool broken;
         int64_t now;
 
         sleep_a_while(b, deadline_ns < look ? deadline_ns : look);
-        /* In this order: a barrier that was completed has been passed, whatever came after. */
+        /* In this order: a rank that passed the barrier and then left broke the group after the
+         * barrier was over, so who sees the one sees the other. */
+        broken = is_broken(b->board);
         if (is_over(b))
             return CF_BARRIER_PASSED;
-        if (is_broken(b->board))
+        if (broken)
             return CF_BARRIER_BROKEN;
         now = cf_now_ns();
         if (now >= deadline_ns) {
