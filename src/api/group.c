@@ -129,7 +129,7 @@ CUFRAMES_API int cuframes_group_broken_rank(const cuframes_group_t *group)
 
 CUFRAMES_API int cuframes_group_barrier(cuframes_group_t *group, int32_t ranks, int32_t timeout_ms)
 {
-    int64_t deadline;
+    int64_t deadline = 0;
     int err = begin(group, timeout_ms, &deadline);
 
     if (err)
@@ -169,7 +169,7 @@ CUFRAMES_API int cuframes_group_all_gather(cuframes_group_t *group, const void *
                                            void *all, int32_t timeout_ms)
 {
     struct cf_group_bytes given;
-    int64_t deadline;
+    int64_t deadline = 0;
     int err;
 
     if ((err = begin(group, timeout_ms, &deadline)) != 0 || (err = check_bytes(data, size)) != 0 ||
@@ -190,7 +190,7 @@ CUFRAMES_API int cuframes_group_all_gather_v(cuframes_group_t *group, const void
                                              int32_t timeout_ms)
 {
     struct cf_group_bytes given;
-    int64_t deadline;
+    int64_t deadline = 0;
     int err;
 
     if (capacity > 0 && !all)
@@ -218,7 +218,7 @@ CUFRAMES_API int cuframes_group_broadcast(cuframes_group_t *group, int32_t root,
                                           size_t size, int32_t timeout_ms)
 {
     struct cf_group_bytes given;
-    int64_t deadline;
+    int64_t deadline = 0;
     int err;
 
     if ((err = begin(group, timeout_ms, &deadline)) != 0 || (err = check_root(group, root)) != 0 ||
@@ -249,7 +249,7 @@ CUFRAMES_API int cuframes_group_all_gather_fds(cuframes_group_t *group, const in
                                                uint32_t *counts, int32_t timeout_ms)
 {
     uint32_t total;
-    int64_t deadline;
+    int64_t deadline = 0;
     int err;
 
     if ((err = begin(group, timeout_ms, &deadline)) != 0 || (err = check_fds(fds, count)) != 0 ||
@@ -274,7 +274,7 @@ CUFRAMES_API int cuframes_group_broadcast_fds(cuframes_group_t *group, int32_t r
 {
     int own[CUFRAMES_GROUP_MAX_FDS];
     uint32_t total;
-    int64_t deadline;
+    int64_t deadline = 0;
     bool is_root;
     int err;
 

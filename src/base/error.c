@@ -5,7 +5,6 @@
  */
 #include "base/error.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,25 +68,7 @@ CUFRAMES_API const char *cuframes_last_error(void)
     return sentence;
 }
 
-int cf_error_from_errno(int errnum)
-{
-    switch (errnum) {
-    case ENOMEM:
-    case ENOSPC:
-        return CUFRAMES_ERR_OUT_OF_MEMORY;
-    case EMFILE:
-    case ENFILE:
-    case ETOOMANYREFS:
-        return CUFRAMES_ERR_TOO_MANY;
-    case EACCES:
-    case EPERM:
-        return CUFRAMES_ERR_PERMISSION;
-    default:
-        return CUFRAMES_ERR_IO;
-    }
-}
-
-int cf_fail(int error, const char *format, ...)
+void cf_record_failure(int error, const char *format, ...)
 {
     va_list args;
 
@@ -95,10 +76,9 @@ int cf_fail(int error, const char *format, ...)
     vsnprintf(sentence, sizeof(sentence), format, args);
     va_end(args);
     cf_log(CUFRAMES_LOG_DEBUG, "%s: %s", cuframes_strerror(error), sentence);
-    return error;
 }
 
-int cf_fail_errno(int errnum, const char *format, ...)
+void cf_record_errno(int errnum, const char *format, ...)
 {
     char words[128];
     va_list args;
@@ -112,5 +92,4 @@ int cf_fail_errno(int errnum, const char *format, ...)
                  strerror_r(errnum, words, sizeof(words)),
                  errnum == EMFILE ? " (raise the limit: ulimit -n)" : "");
     cf_log(CUFRAMES_LOG_DEBUG, "%s", sentence);
-    return cf_error_from_errno(errnum);
 }

@@ -8,14 +8,47 @@
  */
 #pragma once
 
+#include <errno.h>
+
 #include <cuframes/error.h>
 
-/* Records the sentence for this thread and returns `error`. */
-int cf_fail(int error, const char *format, ...) CUFRAMES_PRINTF(2, 3);
+/* Keeps and logs the sentence. Not called by itself: see the macros. */
+void cf_record_failure(int error, const char *format, ...) CUFRAMES_PRINTF(2, 3);
+void cf_record_errno(int errnum, const char *format, ...) CUFRAMES_PRINTF(2, 3);
 
-/* The same for a failed system call: appends the words of `errnum` and picks the error from it
- * (ENOMEM, EMFILE, ENFILE, EACCES, EPERM have their own; everything else is IO). */
-int cf_fail_errno(int errnum, const char *format, ...) CUFRAMES_PRINTF(2, 3);
+/* The error number of a failed system call: ENOMEM, EMFILE, ENFILE, EACCES and EPERM have their
+ * own, everything else is IO. */
+static inline int cf_error_from_errno(int errnum)
+{
+    switch (errnum) {
+    case ENOMEM:
+    case ENOSPC:
+        return CUFRAMES_ERR_OUT_OF_MEMORY;
+    case EMFILE:
+    case ENFILE:
+    case ETOOMANYREFS:
+        return CUFRAMES_ERR_TOO_MANY;
+    case EACCES:
+    case EPERM:
+        return CUFRAMES_ERR_PERMISSION;
+    default:
+        return CUFRAMES_ERR_IO;
+    }
+}
 
-/* The error number that cf_fail_errno() would return. */
-int cf_error_from_errno(int errnum);
+/* Records the sentence (a format and its arguments) for this thread, and is `error`. A macro, so
+ * that a compiler and an analyser see which number is returned. */
+#define cf_fail(error, ...)                                                                        \
+    __extension__({                                                                                \
+        const int cf_failed = (error);                                                             \
+        cf_record_failure(cf_failed, __VA_ARGS__);                                                 \
+        cf_failed;                                                                                 \
+    })
+
+/* The same for a failed system call: appends the words of `errnum`, and is the error for it. */
+#define cf_fail_errno(errnum, ...)                                                                 \
+    __extension__({                                                                                \
+        const int cf_failed_errno = (errnum);                                                      \
+        cf_record_errno(cf_failed_errno, __VA_ARGS__);                                             \
+        cf_error_from_errno(cf_failed_errno);                                                      \
+    })

@@ -372,8 +372,9 @@ static void limit_visitors(cuframes_publisher_t *publisher)
         if (c->role == CF_CLIENT_NEW ||
             (c->role == CF_CLIENT_WATCHER && (!oldest || oldest->role == CF_CLIENT_WATCHER)))
             oldest = c;
-    refuse(publisher, oldest, CUFRAMES_ERR_TOO_MANY,
-           "too many connections that are not subscribers");
+    if (oldest)
+        refuse(publisher, oldest, CUFRAMES_ERR_TOO_MANY,
+               "too many connections that are not subscribers");
 }
 
 /* Takes a connected socket into the service; consumes it. */

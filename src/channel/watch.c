@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -218,7 +219,7 @@ static void look_for(cuframes_watch_t *watch, const char *key)
         return;
     }
     new->socket = -1;
-    strcpy(new->key, key);
+    snprintf(new->key, sizeof(new->key), "%s", key);
     if (!connect_channel(watch, new)) {
         free(new);
         return;

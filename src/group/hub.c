@@ -285,7 +285,8 @@ static void limit_strangers(struct cf_hub *hub)
     for (struct cf_hub_member *m = hub->members; m; m = m->next)
         if (!m->joined)
             oldest = m;
-    refuse(hub, oldest, CUFRAMES_ERR_TOO_MANY, "too many connections that do not join");
+    if (oldest)
+        refuse(hub, oldest, CUFRAMES_ERR_TOO_MANY, "too many connections that do not join");
 }
 
 /* Consumes the socket. */
