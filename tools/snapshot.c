@@ -225,7 +225,8 @@ static int write_image(const struct settings *s, const struct image *image)
 
 int command_snapshot(int argc, char **argv)
 {
-    struct settings s = {.wait_s = ATTACH_DEFAULT_WAIT_S, .quality = 90, .compression = 1};
+    struct settings s = {
+        .file = "", .wait_s = ATTACH_DEFAULT_WAIT_S, .quality = 90, .compression = 1};
     struct image image;
     uint8_t *memory = NULL;
     int rc = parse(argc, argv, &s);
