@@ -9,13 +9,18 @@
  * wakes everybody; who was in a barrier that completed all the same has passed it.
  */
 #include <errno.h>
+#include <sched.h>
 
 #include "base/clock.h"
 #include "base/futex.h"
 #include "group/board.h"
 
-#define SPIN_MIN_NS 1000
-#define SPIN_MAX_NS 30000
+/* A spin that is shorter does not pay: the next one is SPIN_TRY_EVERY barriers later. */
+#define SPIN_MIN_NS    1000
+#define SPIN_MAX_NS    200000
+#define SPIN_TRY_EVERY 64
+/* Looks between two yields where there is a core for every rank. */
+#define SPIN_LOOKS 4
 
 static void wake_sleepers(struct cf_board_barrier *shared)
 {
@@ -107,28 +112,43 @@ enum cf_barrier_result cf_barrier_enter(struct cf_barrier *b, uint32_t rank)
     return CF_BARRIER_PASSED;
 }
 
-/* Spins where there is a core for every rank, for as long as that has paid lately. */
+/* How long to spin now. Where it does not pay, because the cores have other work or the others come
+ * late, it is tried now and then only. */
+static int64_t spin_budget(struct cf_barrier *b)
+{
+    if (b->spin->ns >= SPIN_MIN_NS)
+        return b->spin->ns;
+    if (b->spin->skipped++ % SPIN_TRY_EVERY != 0)
+        return 0;
+    return b->spin->ns = SPIN_MAX_NS;
+}
+
+/* Spins, for as long as that has paid lately. Between looks it gives its core to whoever can use it:
+ * where ranks share a core, the one that is waited for runs at once, with no sleep and no wake. */
 static bool spin(struct cf_barrier *b)
 {
+    const int looks = b->may_spin ? SPIN_LOOKS : 1;
+    const int64_t budget = spin_budget(b);
     int64_t until;
 
-    if (!b->may_spin)
+    if (budget == 0)
         return false;
-    if (*b->spin_ns < SPIN_MIN_NS)
-        *b->spin_ns = SPIN_MIN_NS;
-    until = cf_now_ns() + *b->spin_ns;
+    until = cf_now_ns() + budget;
     do {
-        for (int i = 0; i < 32; i++) {
+        for (int i = 0; i < looks; i++) {
             if (is_over(b)) {
-                *b->spin_ns = *b->spin_ns * 2 < SPIN_MAX_NS ? *b->spin_ns * 2 : SPIN_MAX_NS;
+                b->spin->ns = budget * 2 < SPIN_MAX_NS ? budget * 2 : SPIN_MAX_NS;
                 return true;
             }
 #if defined(__x86_64__) || defined(__i386__)
-            __builtin_ia32_pause();
+            if (b->may_spin)
+                __builtin_ia32_pause();
 #endif
         }
+        sched_yield();
     } while (cf_now_ns() < until);
-    *b->spin_ns /= 2;
+    /* Several in vain are given up; a lone one, for a rank that was late once, is not. */
+    b->spin->ns = budget / 4;
     return false;
 }
 
@@ -160,10 +180,11 @@ static uint32_t find_missing(const struct cf_barrier *b)
 
 enum cf_barrier_result cf_barrier_wait(struct cf_barrier *b, int64_t deadline_ns, uint32_t *missing)
 {
-    const int64_t look = cf_now_ns() + CF_BARRIER_LOOK_MS * CF_NS_PER_MS;
+    int64_t look;
 
     if (spin(b))
         return CF_BARRIER_PASSED;
+    look = cf_now_ns() + CF_BARRIER_LOOK_MS * CF_NS_PER_MS;
     for (;;) {
         bool broken;
         int64_t now;

@@ -101,6 +101,12 @@ enum cf_barrier_result {
     CF_BARRIER_LOOK,   /* time to look at the connection; call cf_barrier_wait() again */
 };
 
+/* What a rank has learned about spinning; kept between barriers, zero at first. */
+struct cf_spin {
+    int64_t ns;       /* that it spins next time */
+    uint32_t skipped; /* barriers without a spin */
+};
+
 /* A barrier in progress. */
 struct cf_barrier {
     struct cf_board *board;
@@ -108,7 +114,7 @@ struct cf_barrier {
     uint32_t ranks;
     uint32_t generation; /* that it waits to be over */
     bool may_spin;       /* there is a core for every rank */
-    int64_t *spin_ns;    /* adaptive, kept by the caller between barriers */
+    struct cf_spin *spin;
 };
 
 /* Says that `rank` has come to the barrier of the first `ranks`. CF_BARRIER_PASSED when it was the

@@ -356,7 +356,7 @@ int cf_group_barrier(cuframes_group_t *group, uint32_t ranks, int64_t deadline_n
         .size = group->size,
         .ranks = ranks,
         .may_spin = group->may_spin,
-        .spin_ns = &group->spin_ns,
+        .spin = &group->spin,
     };
     enum cf_barrier_result result = cf_barrier_enter(&barrier, group->rank);
     uint32_t missing = 0;

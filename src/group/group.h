@@ -27,7 +27,7 @@ struct cuframes_group {
     uint32_t exchange;    /* exchanges of bytes so far; its last bit says whose turn it is */
     uint32_t round;       /* exchanges of descriptors so far */
     bool may_spin;        /* there are cores for all ranks */
-    int64_t spin_ns;
+    struct cf_spin spin;
 };
 
 struct cuframes_group_host {
