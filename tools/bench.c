@@ -30,6 +30,7 @@ static const struct measure {
     {"publish", bench_publish},
     {"hold", bench_hold},
     {"attach", bench_attach},
+    {"group", bench_group},
 };
 
 enum { MEASURES = sizeof(measures) / sizeof(measures[0]) };
@@ -37,7 +38,7 @@ enum { MEASURES = sizeof(measures) / sizeof(measures[0]) };
 enum { ID_ONLY = 1, ID_QUICK, ID_JSON };
 
 static const struct option_row rows[] = {
-    {ID_ONLY, "only", "MEASURE", "wake, publish, hold or attach; can be given several times"},
+    {ID_ONLY, "only", "MEASURE", "wake, publish, hold, attach or group; can be given several\ntimes"},
     {ID_QUICK, "quick", NULL, "few samples: shows that it works, and little more"},
     {ID_JSON, "json", NULL, "print the result as JSON, times in nanoseconds"},
     {0},
@@ -47,7 +48,8 @@ static const struct usage usage = {
     .synopsis = "[options]",
     .about = "Measures the library on this machine, for about half a minute, with two processes\n"
              "that are awake at a time: from publish to awake beside a bare futex, the cost of a\n"
-             "publish by number of subscribers, the cost of a hold and a release, and attaching.\n"
+             "publish by number of subscribers, the cost of a hold and a release, attaching, and\n"
+             "what groups cost, with up to 32 processes, beside other barriers and memcpy.\n"
              "The channels are in a directory of their own unless --runtime-dir is given.",
     .rows = rows,
 };
@@ -67,7 +69,7 @@ static bool choose(const char *name, unsigned *chosen)
             return true;
         }
     }
-    report_usage("there is no measure \"%s\": it is one of wake, publish, hold, attach", name);
+    report_usage("there is no measure \"%s\": it is one of wake, publish, hold, attach, group", name);
     return false;
 }
 
@@ -205,11 +207,57 @@ static void add_attach(struct table *table, const json_t *attach)
     add_row(table, "attach, to the first frame", json_object_get(attach, "first_frame"), "");
 }
 
+static void add_barriers(struct table *table, const json_t *barriers)
+{
+    const json_t *measured;
+    char what[64], note[64];
+    size_t i;
+
+    json_array_foreach(barriers, i, measured)
+    {
+        const long long ranks = (long long)json_integer_value(json_object_get(measured, "ranks"));
+
+        snprintf(what, sizeof(what), "barrier of %lld ranks", ranks);
+        snprintf(note, sizeof(note), "%.2f times pthread, usleep(1) %.1f times this",
+                 json_number_value(json_object_get(measured, "ratio_to_pthread")),
+                 json_number_value(json_object_get(measured, "usleep_ratio")));
+        add_row(table, what, json_object_get(measured, "barrier"), note);
+        add_row(table, "  polling with usleep(1)", json_object_get(measured, "usleep"), "");
+        add_row(table, "  pthread_barrier_wait", json_object_get(measured, "pthread"), "");
+    }
+}
+
+static void add_group(struct table *table, const json_t *group)
+{
+    const json_t *measured;
+    char what[64], note[64];
+    size_t i;
+
+    add_barriers(table, json_object_get(group, "barriers"));
+    json_array_foreach(json_object_get(group, "all_gathers"), i, measured)
+    {
+        snprintf(what, sizeof(what), "all-gather, %lld ranks, %lld bytes each",
+                 (long long)json_integer_value(json_object_get(measured, "ranks")),
+                 (long long)json_integer_value(json_object_get(measured, "bytes")));
+        snprintf(note, sizeof(note), "%.2f times memcpy",
+                 json_number_value(json_object_get(measured, "ratio_to_memcpy")));
+        add_row(table, what, json_object_get(measured, "all_gather"), note);
+        add_row(table, "  memcpy of as many bytes", json_object_get(measured, "memcpy"), "");
+    }
+    json_array_foreach(json_object_get(group, "descriptors"), i, measured)
+    {
+        snprintf(what, sizeof(what), "%lld descriptors each, %lld ranks",
+                 (long long)json_integer_value(json_object_get(measured, "each")),
+                 (long long)json_integer_value(json_object_get(measured, "ranks")));
+        add_row(table, what, json_object_get(measured, "all_gather"), "");
+    }
+}
+
 static void print_table(const json_t *result)
 {
     static const char *const headings[] = {"", "median us", "p99 us", "samples", ""};
-    static void (*const add[MEASURES])(struct table *, const json_t *) = {add_wake, add_publish,
-                                                                          add_hold, add_attach};
+    static void (*const add[MEASURES])(struct table *, const json_t *) = {
+        add_wake, add_publish, add_hold, add_attach, add_group};
     struct table table;
 
     table_init(&table, "lrrrl", headings);

@@ -30,6 +30,8 @@ int bench_publish(const struct bench *bench, json_t **result);
 int bench_hold(const struct bench *bench, json_t **result);
 /* How long it takes to attach. */
 int bench_attach(const struct bench *bench, json_t **result);
+/* What groups cost, beside other barriers and memcpy. */
+int bench_group(const struct bench *bench, json_t **result);
 
 /* NV12 channels and their subscribers; false: reported. */
 bool bench_open_publisher(const struct bench *bench, const char *key, int32_t width, int32_t height,
