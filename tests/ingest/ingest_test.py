@@ -22,6 +22,8 @@ from toolbox import CUFRAMES, TIMEOUT_S, ToolTest  # noqa: E402
 
 FRAMELOG = os.environ["FRAMELOG"]
 SKIPPED = 77
+# A signal ends the ingester well within a second; the rest is for machines with much else to do.
+PROMPT_S = 4
 
 DISCONTINUITY, CORRUPT, GENERATION, KEY = 1, 2, 4, 8
 UNKNOWN, RECEIVED, CAMERA = 0, 1, 2
