@@ -17,22 +17,33 @@ static const char rtsp_source_usage[] =
     "Usage: cuframes-rtsp-source --rtsp URL --key KEY [OPTION...]\n"
     "\n"
     "Opens a camera, decodes it once and shares the pictures as channel KEY. This is the command\n"
-    "\"cuframes ingest\" under its former name, and takes all its options.\n"
+    "\"cuframes ingest\" under its former name; every option of that works here too.\n"
     "\n"
     "  --rtsp URL             the camera (or a file)\n"
-    "  --ring N               the same as --slots\n"
-    "  --scale WxH            the same as --size\n"
-    "  --verbose              the same as --log debug\n"
-    "  --cuda-device N        accepted with a warning: this version has no GPU memory\n"
-    "  --enable-packet-ring   accepted with a warning: this version shares no packets\n";
+    "  --key KEY              name of the channel: A-Z a-z 0-9 _ -\n"
+    "  --cuda-device N        taken with a warning: this version has no GPU memory\n"
+    "  --ring N               slots for subscribers, 2 to 60 (default 8)\n"
+    "  --realtime             play a file at its own speed\n"
+    "  --loop                 start a file again at its end\n"
+    "  --enable-packet-ring   taken with a warning: this version shares no packets\n"
+    "  --policy drop|wait     go on without subscribers that are late (default), or wait for "
+    "those\n"
+    "                         that read in order\n"
+    "  --ack-timeout-ms N     policy wait: evict a subscriber after N ms (default 200)\n"
+    "  --scale WxH            scale the pictures\n"
+    "  -v, --verbose          say more\n"
+    "  -h, --help             this text\n"
+    "\n"
+    "Exit code: 0 the file ended, or a signal did it; 1 failed; 2 wrong usage.\n";
 
-static const char options[] =
+static const char ingest_options[] =
     "\n"
     "Input\n"
     "  --url-file FILE        read the URL from the first line of FILE\n"
     "  --url-env VAR          read the URL from the environment variable VAR\n"
     "  --rtsp-transport T     tcp (default), udp, or auto: udp, and tcp where it fails\n"
     "  --timeout S            a connection without data for S seconds is lost (default 10)\n"
+    "  --reconnect            try a lost live input again, for ever (default)\n"
     "  --no-reconnect         end with an error when a live input is lost\n"
     "  --realtime             play a file at its own speed\n"
     "  --loop                 start a file again at its end\n"
@@ -61,12 +72,17 @@ static const char options[] =
     "\n"
     "  --stats-interval S     print a line of figures every S seconds\n"
     "  --log LEVEL            error, warning, info (default) or debug\n"
-    "  --help                 this text\n"
+    "  -v, --verbose          the same as --log debug\n"
+    "  -h, --help             this text\n"
     "\n"
-    "Exit code: 0 the file ended, or SIGTERM or SIGINT; 1 failed; 2 wrong usage.\n";
+    "Exit code: 0 the file ended, or a signal did it; 1 failed; 2 wrong usage.\n";
 
 void help_print(const char *progname)
 {
-    fputs(strcmp(progname, "cuframes-rtsp-source") == 0 ? rtsp_source_usage : ingest_usage, stdout);
-    fputs(options, stdout);
+    if (strcmp(progname, "cuframes-rtsp-source") == 0) {
+        fputs(rtsp_source_usage, stdout);
+    } else {
+        fputs(ingest_usage, stdout);
+        fputs(ingest_options, stdout);
+    }
 }

@@ -408,6 +408,21 @@ static bool check(struct options *o)
     return true;
 }
 
+/* The option that a letter, or a word on its own, stands for. */
+static int long_form(int id)
+{
+    switch (id) {
+    case 1:
+        return OPT_INPUT;
+    case 'k':
+        return OPT_KEY;
+    case 'v':
+        return OPT_VERBOSE;
+    default:
+        return id;
+    }
+}
+
 static bool parse_all(struct options *o, int argc, char **argv, bool *help)
 {
     struct requests requests = {0};
@@ -415,7 +430,7 @@ static bool parse_all(struct options *o, int argc, char **argv, bool *help)
 
     optind = 0; /* starts getopt again: another part of the process may have used it */
     opterr = 0;
-    while ((id = getopt_long(argc, argv, "-:k:h", long_options, NULL)) != -1) {
+    while ((id = getopt_long(argc, argv, "-:k:vh", long_options, NULL)) != -1) {
         if (id == OPT_HELP || id == 'h') {
             *help = true;
             return true;
@@ -423,7 +438,7 @@ static bool parse_all(struct options *o, int argc, char **argv, bool *help)
         if (id == '?' || id == ':')
             return wrong("%s %s; --help lists the options", argv[optind - 1],
                          id == ':' ? "needs a value" : "is not an option");
-        if (!parse_one(id == 1 ? OPT_INPUT : id == 'k' ? OPT_KEY : id, optarg, o, &requests))
+        if (!parse_one(long_form(id), optarg, o, &requests))
             return false;
     }
     for (; optind < argc; optind++)

@@ -56,6 +56,7 @@ int shutdown_install(void)
     sigaction(SIGALRM, &end, NULL);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGHUP, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Ending on SIGINT and SIGTERM, and sleeping in a way that ends with them.
+ * Ending on SIGINT, SIGTERM and SIGHUP, and sleeping in a way that ends with them.
  */
 #pragma once
 
