@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The public functions of publisher.h: check what the program says, then call inward. The plain
- * acquire and publish pair is made of the handle-based one here.
+ * The public functions of publisher.h: check what the program says, then call inward.
  */
 #include <unistd.h>
 
@@ -125,91 +124,26 @@ CUFRAMES_API int cuframes_publisher_publish_external(cuframes_publisher_t *publi
     return refuse_external();
 }
 
-/* Takes the plain pair's slot out of the publisher. */
-static cuframes_buffer_t *take_plain(cuframes_publisher_t *publisher)
-{
-    cuframes_buffer_t *taken;
-
-    pthread_mutex_lock(&publisher->lock);
-    taken = publisher->plain;
-    publisher->plain = NULL;
-    pthread_mutex_unlock(&publisher->lock);
-    return taken;
-}
-
-/* The slot of an acquire that was not followed by a publish, if frames are still to have its
- * shape. One of an earlier shape goes to *outdated, which the caller drops. */
-static cuframes_buffer_t *find_plain(cuframes_publisher_t *publisher, cuframes_buffer_t **outdated)
-{
-    const struct cf_generation *asked_for;
-    cuframes_buffer_t *found;
-
-    *outdated = NULL;
-    pthread_mutex_lock(&publisher->lock);
-    asked_for = publisher->prepared ? publisher->prepared : publisher->current;
-    found = publisher->plain;
-    if (found && found->generation != asked_for) {
-        *outdated = found;
-        found = publisher->plain = NULL;
-    }
-    pthread_mutex_unlock(&publisher->lock);
-    return found;
-}
-
-/* Makes `buffer` the plain pair's slot. Another thread may have come first: then it is that one's
- * slot for both, and *spare is ours. */
-static cuframes_buffer_t *keep_plain(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
-                                     cuframes_buffer_t **spare)
-{
-    cuframes_buffer_t *kept;
-
-    pthread_mutex_lock(&publisher->lock);
-    *spare = publisher->plain ? buffer : NULL;
-    if (!publisher->plain)
-        publisher->plain = buffer;
-    kept = publisher->plain;
-    pthread_mutex_unlock(&publisher->lock);
-    return kept;
-}
-
 CUFRAMES_API int cuframes_publisher_acquire(cuframes_publisher_t *publisher, void **ptr)
 {
-    cuframes_buffer_t *buffer, *outdated, *spare;
     int err = check_handle(publisher);
 
     if (err)
         return err;
     if (!ptr)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "ptr must not be NULL");
-    buffer = find_plain(publisher, &outdated);
-    cf_buffer_unref(outdated);
-    if (!buffer) {
-        err = cf_publisher_acquire(publisher, &buffer);
-        if (err)
-            return err;
-        buffer = keep_plain(publisher, buffer, &spare);
-        cf_buffer_unref(spare);
-    }
-    *ptr = cuframes_buffer_data(buffer);
-    return CUFRAMES_OK;
+    return cf_publisher_acquire_plain(publisher, ptr);
 }
 
 CUFRAMES_API int cuframes_publisher_publish(cuframes_publisher_t *publisher, void *stream,
                                             int64_t pts_ns)
 {
     const cuframes_frame_meta_t meta = {.pts_ns = pts_ns};
-    cuframes_buffer_t *buffer;
     int err;
 
     if ((err = check_handle(publisher)) != 0 || (err = check_stream(stream)) != 0)
         return err;
-    buffer = take_plain(publisher);
-    if (!buffer)
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
-                       "there is nothing to publish: acquire a slot and fill it first");
-    err = cf_publisher_publish(publisher, buffer, &meta, NULL);
-    cf_buffer_unref(buffer);
-    return err;
+    return cf_publisher_publish_plain(publisher, &meta);
 }
 
 CUFRAMES_API int cuframes_publisher_acquire_buffer(cuframes_publisher_t *publisher,

@@ -163,25 +163,62 @@ static int find_slot(cuframes_publisher_t *publisher, struct cf_generation **gen
     return cf_wait_for_slot(publisher, generation, slot) ? no_own_slot() : CUFRAMES_OK;
 }
 
-int cf_publisher_acquire(cuframes_publisher_t *publisher, cuframes_buffer_t **buffer)
+static int acquire_locked(cuframes_publisher_t *publisher, cuframes_buffer_t **buffer)
 {
     struct cf_generation *generation;
     cuframes_buffer_t *found;
     uint32_t slot;
+    int err = find_slot(publisher, &generation, &slot);
+
+    if (err)
+        return err;
+    found = &generation->buffers[slot];
+    atomic_store_explicit(&found->refs, 1, memory_order_relaxed);
+    found->published = false;
+    cf_generation_ref(generation);
+    atomic_fetch_add_explicit(&publisher->refs, 1, memory_order_relaxed);
+    *buffer = found;
+    return CUFRAMES_OK;
+}
+
+int cf_publisher_acquire(cuframes_publisher_t *publisher, cuframes_buffer_t **buffer)
+{
     int err;
 
     pthread_mutex_lock(&publisher->lock);
-    err = find_slot(publisher, &generation, &slot);
-    if (!err) {
-        found = &generation->buffers[slot];
-        atomic_store_explicit(&found->refs, 1, memory_order_relaxed);
-        found->published = false;
-        cf_generation_ref(generation);
-        atomic_fetch_add_explicit(&publisher->refs, 1, memory_order_relaxed);
-        *buffer = found;
-    }
+    err = acquire_locked(publisher, buffer);
     pthread_mutex_unlock(&publisher->lock);
     return err;
+}
+
+/* Whether the dropped reference was the last one. */
+static bool drop_reference(cuframes_buffer_t *buffer)
+{
+    /* Acquire and release: what every holder did with the slot comes before its next use. */
+    return atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) == 1;
+}
+
+static void give_slot_back(cuframes_publisher_t *publisher, const cuframes_buffer_t *buffer)
+{
+    cf_writer_unref(&buffer->generation->writer, buffer->slot);
+    cf_wait_progress(publisher);
+}
+
+/* Drops a reference. True: it was the last one, and the caller calls forget_buffer() when it has
+ * let go of the lock. */
+static bool unref_locked(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer)
+{
+    if (!drop_reference(buffer))
+        return false;
+    give_slot_back(publisher, buffer);
+    return true;
+}
+
+/* Gives up what a buffer of that generation kept alive. */
+static void forget_buffer(cuframes_publisher_t *publisher, struct cf_generation *generation)
+{
+    cf_generation_unref(generation);
+    cf_publisher_unref(publisher);
 }
 
 void cf_buffer_unref(cuframes_buffer_t *buffer)
@@ -189,17 +226,51 @@ void cf_buffer_unref(cuframes_buffer_t *buffer)
     struct cf_generation *generation;
     cuframes_publisher_t *publisher;
 
-    /* Acquire and release: what every holder did with the slot comes before its next use. */
-    if (!buffer || atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) != 1)
+    if (!buffer || !drop_reference(buffer))
         return;
     generation = buffer->generation;
     publisher = generation->publisher;
     pthread_mutex_lock(&publisher->lock);
-    cf_writer_unref(&generation->writer, buffer->slot);
-    cf_wait_progress(publisher);
+    give_slot_back(publisher, buffer);
     pthread_mutex_unlock(&publisher->lock);
-    cf_generation_unref(generation);
-    cf_publisher_unref(publisher);
+    forget_buffer(publisher, generation);
+}
+
+/* Drops the plain pair's slot if new frames are to have another shape. The generation whose buffer
+ * the caller is to forget, or NULL. */
+static struct cf_generation *drop_outdated(cuframes_publisher_t *publisher)
+{
+    cuframes_buffer_t *plain = publisher->plain;
+
+    if (!plain || plain->generation == cf_publisher_source(publisher))
+        return NULL;
+    publisher->plain = NULL;
+    return unref_locked(publisher, plain) ? plain->generation : NULL;
+}
+
+int cf_publisher_acquire_plain(cuframes_publisher_t *publisher, void **ptr)
+{
+    struct cf_generation *outdated;
+    cuframes_buffer_t *acquired, *spare = NULL;
+    int err = CUFRAMES_OK;
+
+    pthread_mutex_lock(&publisher->lock);
+    outdated = drop_outdated(publisher);
+    if (!publisher->plain && (err = acquire_locked(publisher, &acquired)) == CUFRAMES_OK) {
+        /* While this thread waited for a slot, another may have come first: then it is that one's
+         * slot for both. */
+        if (publisher->plain)
+            spare = acquired;
+        else
+            publisher->plain = acquired;
+    }
+    if (!err)
+        *ptr = cuframes_buffer_data(publisher->plain);
+    pthread_mutex_unlock(&publisher->lock);
+    if (outdated)
+        forget_buffer(publisher, outdated);
+    cf_buffer_unref(spare);
+    return err;
 }
 
 /* Makes a newer generation the current one: the prepared one, or one that was prepared before it
@@ -350,6 +421,30 @@ int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buf
     pthread_mutex_lock(&publisher->lock);
     err = publish_locked(publisher, buffer, meta ? meta : &nothing_known, seq);
     pthread_mutex_unlock(&publisher->lock);
+    return err;
+}
+
+int cf_publisher_publish_plain(cuframes_publisher_t *publisher, const cuframes_frame_meta_t *meta)
+{
+    struct cf_generation *generation;
+    cuframes_buffer_t *buffer;
+    bool last;
+    int err;
+
+    pthread_mutex_lock(&publisher->lock);
+    buffer = publisher->plain;
+    if (!buffer) {
+        pthread_mutex_unlock(&publisher->lock);
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "there is nothing to publish: acquire a slot and fill it first");
+    }
+    publisher->plain = NULL;
+    generation = buffer->generation;
+    err = publish_locked(publisher, buffer, meta, NULL);
+    last = unref_locked(publisher, buffer);
+    pthread_mutex_unlock(&publisher->lock);
+    if (last)
+        forget_buffer(publisher, generation);
     return err;
 }
 

@@ -110,6 +110,9 @@ int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buf
                          const cuframes_frame_meta_t *meta, uint64_t *seq);
 int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
                              const cuframes_publisher_config_t *config);
+/* The acquire and publish pair, which has one slot of its own. */
+int cf_publisher_acquire_plain(cuframes_publisher_t *publisher, void **ptr);
+int cf_publisher_publish_plain(cuframes_publisher_t *publisher, const cuframes_frame_meta_t *meta);
 void cf_buffer_unref(cuframes_buffer_t *buffer);
 int cf_publisher_add_client(cuframes_publisher_t *publisher, int fd);
 /* Under the lock. */
