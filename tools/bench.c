@@ -79,7 +79,10 @@ static bool choose_dir(struct settings *s, const char *given)
     struct bench *bench = &s->bench;
 
     s->own_dir = !given;
-    if (snprintf(bench->dir, sizeof(bench->dir), "%s%s", given ? given : tmp ? tmp : "/tmp",
+    if (snprintf(bench->dir, sizeof(bench->dir), "%s%s",
+                 given ? given
+                 : tmp ? tmp
+                       : "/tmp",
                  given ? "" : "/cuframes-bench-XXXXXX") >= (int)sizeof(bench->dir)) {
         report("the directory for the channels has a name that is too long for sockets; use "
                "--runtime-dir or TMPDIR to give a shorter one");
@@ -185,8 +188,7 @@ static void add_publish(struct table *table, const json_t *publish)
                  (long long)json_integer_value(json_object_get(channel, "subscribers")));
         snprintf(note, sizeof(note), "%.1f ns for each further subscriber",
                  json_number_value(further));
-        add_row(table, what, json_object_get(channel, "paced"),
-                json_is_null(further) ? "" : note);
+        add_row(table, what, json_object_get(channel, "paced"), json_is_null(further) ? "" : note);
     }
 }
 

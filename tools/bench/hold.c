@@ -29,6 +29,7 @@ struct shared {
     const struct bench *bench;
     _Atomic uint32_t asked;     /* frames that shall be published, in all */
     _Atomic uint32_t published; /* frames that are */
+    _Atomic uint32_t ball;      /* see worker_ping_ns() */
     _Atomic uint32_t confine;   /* not 0: the confined subscriber may begin */
 };
 
@@ -39,11 +40,14 @@ static int publish(void *context)
 
     if (!bench_open_publisher(shared->bench, KEY, 1920, 1080, SLOTS, &publisher))
         return TOOL_FAILED;
-    for (;;) {
+    for (uint32_t turn = 1;; turn++) {
         uint32_t published = atomic_load_explicit(&shared->published, memory_order_relaxed);
 
+        worker_echo(&shared->ball);
         if (published == atomic_load_explicit(&shared->asked, memory_order_relaxed)) {
-            sched_yield();
+            /* Another process may be waiting for this core, but this one is to answer fast. */
+            if (turn % 256 == 0)
+                sched_yield();
             continue;
         }
         if (!bench_publish_frame(publisher))
@@ -94,7 +98,7 @@ static int take_confined(void *context)
 
 struct readers {
     cuframes_subscriber_t *order, *newest;
-    struct samples in_order, fresh, empty;
+    struct samples in_order, fresh, empty, line;
 };
 
 static bool measure_order(struct shared *shared, struct readers *readers)
@@ -140,6 +144,7 @@ static bool run(struct shared *shared, struct readers *readers, size_t rounds)
             return false;
         }
         measure_empty(readers);
+        samples_add(&readers->line, worker_ping_ns(&shared->ball));
     }
     return !stop_requested();
 }
@@ -147,7 +152,7 @@ static bool run(struct shared *shared, struct readers *readers, size_t rounds)
 static bool open_readers(const struct bench *bench, struct readers *readers, size_t rounds)
 {
     return samples_init(&readers->in_order, rounds) && samples_init(&readers->fresh, rounds) &&
-           samples_init(&readers->empty, rounds) &&
+           samples_init(&readers->empty, rounds) && samples_init(&readers->line, rounds) &&
            bench_open_subscriber(bench, KEY, CUFRAMES_MODE_STRICT_ORDER, &readers->order) &&
            bench_open_subscriber(bench, KEY, CUFRAMES_MODE_NEWEST_ONLY, &readers->newest);
 }
@@ -159,11 +164,13 @@ static void close_readers(struct readers *readers)
     samples_fini(&readers->in_order);
     samples_fini(&readers->fresh);
     samples_fini(&readers->empty);
+    samples_fini(&readers->line);
 }
 
 static json_t *describe(struct readers *readers, enum worker_confined confined)
 {
-    return json_pack("{s:i, s:o, s:o, s:o, s:s, s:i}", "batch", BATCH, "in_order",
+    return json_pack("{s:o, s:i, s:o, s:o, s:o, s:s, s:i}", "cache_line",
+                     samples_json(&readers->line), "batch", BATCH, "in_order",
                      samples_json(&readers->in_order), "newest", samples_json(&readers->fresh),
                      "empty", samples_json(&readers->empty), "system_calls",
                      worker_confined_word(confined), "system_calls_frames", CONFINED_COUNT * BATCH);

@@ -26,11 +26,12 @@
 
 static const uint32_t subscribers[] = {1, 8, 64, CUFRAMES_MAX_SUBSCRIBERS};
 
-enum { CHANNELS = sizeof(subscribers) / sizeof(subscribers[0]), NO_CHANNEL = CHANNELS };
+enum { CHANNELS = sizeof(subscribers) / sizeof(subscribers[0]), NO_CHANNEL = CHANNELS, PING };
 
 struct shared {
     const struct bench *bench;
     _Atomic uint32_t active; /* channel whose subscribers poll */
+    _Atomic uint32_t ball;   /* see worker_ping_ns() */
     _Atomic uint32_t turns;  /* how often all of them have polled */
 };
 
@@ -55,12 +56,13 @@ static bool open_readers(const struct bench *bench, uint32_t channel, cuframes_s
     return true;
 }
 
-static void poll_once(cuframes_subscriber_t *subscriber)
+static void poll_all(cuframes_subscriber_t **list, uint32_t count)
 {
     cuframes_frame_t *frame;
 
-    if (cuframes_subscriber_next(subscriber, NULL, &frame, 0) == CUFRAMES_OK)
-        cuframes_subscriber_release(subscriber, frame);
+    for (uint32_t i = 0; i < count; i++)
+        if (cuframes_subscriber_next(list[i], NULL, &frame, 0) == CUFRAMES_OK)
+            cuframes_subscriber_release(list[i], frame);
 }
 
 static int poll_channels(void *context)
@@ -74,13 +76,14 @@ static int poll_channels(void *context)
     for (;;) {
         uint32_t active = atomic_load_explicit(&shared->active, memory_order_relaxed);
 
-        if (active == NO_CHANNEL) {
+        if (active < CHANNELS)
+            poll_all(readers[active], subscribers[active]);
+        else if (active == PING)
+            worker_echo(&shared->ball);
+        else
             usleep(200);
-            continue;
-        }
-        for (uint32_t i = 0; i < subscribers[active]; i++)
-            poll_once(readers[active][i]);
-        atomic_fetch_add_explicit(&shared->turns, 1, memory_order_release);
+        if (active < CHANNELS)
+            atomic_fetch_add_explicit(&shared->turns, 1, memory_order_release);
     }
 }
 
@@ -120,17 +123,23 @@ static bool measure_flat_out(struct channel *channel)
     return true;
 }
 
-static bool run(struct shared *shared, struct channel *channels, int rounds)
+static bool measure_channel(struct shared *shared, uint32_t index, struct channel *channel)
+{
+    atomic_store(&shared->active, index);
+    return await_turn(shared) && measure_paced(shared, channel) && measure_flat_out(channel);
+}
+
+static bool run(struct shared *shared, struct channel *channels, struct samples *line, int rounds)
 {
     for (int round = 0; round < rounds; round++) {
-        for (uint32_t i = 0; i < CHANNELS; i++) {
-            atomic_store(&shared->active, i);
-            if (!await_turn(shared) || !measure_paced(shared, &channels[i]) ||
-                !measure_flat_out(&channels[i]))
+        for (uint32_t i = 0; i < CHANNELS; i++)
+            if (!measure_channel(shared, i, &channels[i]))
                 return false;
-            atomic_store(&shared->active, NO_CHANNEL);
-        }
+        atomic_store(&shared->active, PING);
+        for (int i = 0; i < PACED_BLOCK; i++)
+            samples_add(line, worker_ping_ns(&shared->ball));
     }
+    atomic_store(&shared->active, NO_CHANNEL);
     return true;
 }
 
@@ -214,7 +223,8 @@ static bool measure_confined(struct shared *shared, enum worker_confined *result
 
     if (!worker_start(&publisher, publish_confined, shared))
         return false;
-    if (!bench_open_subscriber(shared->bench, CONFINED_KEY, CUFRAMES_MODE_NEWEST_ONLY, &subscriber)) {
+    if (!bench_open_subscriber(shared->bench, CONFINED_KEY, CUFRAMES_MODE_NEWEST_ONLY,
+                               &subscriber)) {
         worker_stop(&publisher);
         return false;
     }
@@ -232,6 +242,7 @@ int bench_publish(const struct bench *bench, json_t **result)
     const int rounds = bench->quick ? QUICK_ROUNDS : FULL_ROUNDS;
     struct shared *shared = worker_memory(sizeof(*shared));
     struct channel channels[CHANNELS] = {0};
+    struct samples line = {0};
     struct worker poller = {0};
     enum worker_confined confined;
     bool good;
@@ -239,12 +250,15 @@ int bench_publish(const struct bench *bench, json_t **result)
     if (!shared)
         return TOOL_FAILED;
     *shared = (struct shared){.bench = bench, .active = NO_CHANNEL};
-    good = measure_confined(shared, &confined) && worker_start(&poller, poll_channels, shared) &&
-           open_channels(bench, channels, (size_t)rounds) && run(shared, channels, rounds);
+    good = samples_init(&line, (size_t)rounds * PACED_BLOCK) && measure_confined(shared, &confined) &&
+           worker_start(&poller, poll_channels, shared) &&
+           open_channels(bench, channels, (size_t)rounds) && run(shared, channels, &line, rounds);
     if (good)
-        *result = json_pack("{s:o, s:s, s:i}", "channels", describe(channels), "system_calls",
-                            worker_confined_word(confined), "system_calls_frames", CONFINED_COUNT);
+        *result = json_pack("{s:o, s:o, s:s, s:i}", "channels", describe(channels), "cache_line",
+                            samples_json(&line), "system_calls", worker_confined_word(confined),
+                            "system_calls_frames", CONFINED_COUNT);
     worker_stop(&poller);
+    samples_fini(&line);
     close_channels(channels);
     worker_memory_free(shared, sizeof(*shared));
     return good ? TOOL_DONE : TOOL_FAILED;

@@ -103,6 +103,30 @@ bool worker_spin(const _Atomic uint32_t *word, uint32_t value)
     return true;
 }
 
+double worker_ping_ns(_Atomic uint32_t *ball)
+{
+    /* Short, so that most of the times it is taken nothing comes between. */
+    enum { ROUND_TRIPS = 20 };
+    uint32_t value = atomic_load_explicit(ball, memory_order_relaxed);
+    int64_t start = cuframes_now_ns();
+
+    for (int i = 0; i < ROUND_TRIPS; i++) {
+        atomic_store_explicit(ball, value + 1, memory_order_release);
+        value += 2;
+        if (!worker_spin(ball, value))
+            return 0;
+    }
+    return (double)(cuframes_now_ns() - start) / (2 * ROUND_TRIPS);
+}
+
+void worker_echo(_Atomic uint32_t *ball)
+{
+    uint32_t value = atomic_load_explicit(ball, memory_order_acquire);
+
+    if (value % 2 == 1)
+        atomic_store_explicit(ball, value + 1, memory_order_release);
+}
+
 void worker_confine(void)
 {
     struct sock_filter only_exit[] = {
@@ -144,6 +168,7 @@ bool worker_confined_result(struct worker *worker, enum worker_confined *result)
 
 const char *worker_confined_word(enum worker_confined result)
 {
-    return result == WORKER_CONFINED_KEPT ? "none" : result == WORKER_CONFINED_BROKE ? "some"
-                                                                                     : "unknown";
+    return result == WORKER_CONFINED_KEPT    ? "none"
+           : result == WORKER_CONFINED_BROKE ? "some"
+                                             : "unknown";
 }

@@ -45,6 +45,13 @@ bool worker_await(struct worker *worker, const _Atomic uint32_t *word, uint32_t 
  * call before that, so a confined process may use it. */
 bool worker_spin(const _Atomic uint32_t *word, uint32_t value);
 
+/*
+ * How long a cache line takes from this core to that of a process which calls worker_echo() on the
+ * same word again and again; 0 when it does not answer. The word is even in between.
+ */
+double worker_ping_ns(_Atomic uint32_t *ball);
+void worker_echo(_Atomic uint32_t *ball);
+
 /* In a worker: from now on any system call but exit_group kills it. Where that is not possible the
  * process ends here. */
 void worker_confine(void);
