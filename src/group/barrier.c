@@ -165,7 +165,7 @@ static void sleep_a_while(struct cf_barrier *b, int64_t deadline)
     atomic_fetch_sub_explicit(&shared->sleepers, 1, memory_order_relaxed);
 }
 
-/* The first rank that has not come to this barrier. */
+/* The first rank that has not come to this barrier; b->ranks if all have. */
 static uint32_t find_missing(const struct cf_barrier *b)
 {
     for (uint32_t r = 0; r < b->ranks; r++) {
@@ -175,11 +175,13 @@ static uint32_t find_missing(const struct cf_barrier *b)
             atomic_load_explicit(&line->entered_generation, memory_order_relaxed) != b->generation)
             return r;
     }
-    return 0;
+    return b->ranks;
 }
 
 enum cf_barrier_result cf_barrier_wait(struct cf_barrier *b, int64_t deadline_ns, uint32_t *missing)
 {
+    const int64_t late =
+        deadline_ns < CF_NEVER - CF_NS_PER_S ? deadline_ns + CF_NS_PER_S : CF_NEVER;
     int64_t look;
 
     if (spin(b))
@@ -200,7 +202,14 @@ enum cf_barrier_result cf_barrier_wait(struct cf_barrier *b, int64_t deadline_ns
         now = cf_now_ns();
         if (now >= deadline_ns) {
             *missing = find_missing(b);
-            return CF_BARRIER_LATE;
+            if (*missing < b->ranks)
+                return CF_BARRIER_LATE;
+            /* All are here: the last one is about to say so. It may have been stopped, though. */
+            if (now >= late) {
+                *missing = 0;
+                return CF_BARRIER_LATE;
+            }
+            sched_yield();
         }
         if (now >= look)
             return CF_BARRIER_LOOK;
