@@ -95,8 +95,11 @@ void cf_hub_end(struct cf_hub *hub, enum cf_board_reason reason, uint32_t rank)
 {
     cf_board_break(cf_hub_board(hub), hub->size, reason, rank);
     hub->ended = true;
-    for (struct cf_hub_member *m = hub->members; m; m = m->next)
+    for (struct cf_hub_member *m = hub->members; m; m = m->next) {
+        /* The process that has the hub may live on for long before it destroys the group. */
+        cf_hub_drop_given(m);
         cf_hub_tell_end(hub, m);
+    }
 }
 
 /* A connection is over. */
@@ -133,14 +136,20 @@ static int make_board(struct cf_hub *hub)
 /* Everybody is here: sends the board to all, in the order of their ranks. */
 static void start(struct cf_hub *hub)
 {
-    hub->started = true;
-    for (uint32_t rank = 0; rank < hub->size && hub->started; rank++) {
-        struct cf_group_message message = {.type = CF_GROUP_START, .rank = rank, .size = hub->size};
+    uint32_t untold = CF_BOARD_NO_RANK;
 
-        /* One that cannot be told has gone, and breaks the group when that is noticed. */
-        cf_hub_send(hub->ranks[rank]->socket, &message, &hub->board_fd, 1);
+    hub->started = true;
+    for (uint32_t rank = 0; rank < hub->size; rank++) {
+        struct cf_group_message message = {.type = CF_GROUP_START, .rank = rank, .size = hub->size};
+        int err = cf_hub_send(hub->ranks[rank]->socket, &message, &hub->board_fd, 1);
+
+        /* One that has gone breaks the group when that is noticed. */
+        if (err && err != CUFRAMES_ERR_DISCONNECTED)
+            untold = rank;
     }
     cf_close(&hub->board_fd);
+    if (untold != CF_BOARD_NO_RANK)
+        cf_hub_end(hub, CF_BOARD_FAILED, untold);
 }
 
 static bool is_of_this_user(const struct cf_hub_member *member)

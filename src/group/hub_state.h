@@ -89,5 +89,7 @@ void cf_hub_give(struct cf_hub *hub, struct cf_hub_member *member, struct cf_rec
                  const struct cf_group_message *message);
 /* Sends a member what its socket takes of the round that is passed. */
 void cf_hub_pass_on(struct cf_hub *hub, struct cf_hub_member *member);
+/* Closes what a member gave for a round that will not be passed. */
+void cf_hub_drop_given(struct cf_hub_member *member);
 /* Forgets what a member gave and what it was to take. */
 void cf_hub_drop_member(struct cf_hub *hub, struct cf_hub_member *member);

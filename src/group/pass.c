@@ -32,13 +32,18 @@ static void finish_passing(struct cf_hub *hub, struct cf_hub_member *member)
     }
 }
 
-void cf_hub_drop_member(struct cf_hub *hub, struct cf_hub_member *member)
+void cf_hub_drop_given(struct cf_hub_member *member)
 {
-    finish_passing(hub, member);
     close_fds(member->fds, member->given);
     free(member->fds);
     member->fds = NULL;
     member->given = 0;
+}
+
+void cf_hub_drop_member(struct cf_hub *hub, struct cf_hub_member *member)
+{
+    finish_passing(hub, member);
+    cf_hub_drop_given(member);
 }
 
 /* Registers for, or against, room in a member's socket. */
@@ -71,6 +76,9 @@ void cf_hub_pass_on(struct cf_hub *hub, struct cf_hub_member *member)
         member->passed += now;
         if (err || member->passed == hub->pass_total)
             finish_passing(hub, member);
+        /* One that has gone breaks the group when that is noticed. */
+        if (err && err != CUFRAMES_ERR_DISCONNECTED)
+            cf_hub_end(hub, CF_BOARD_FAILED, member->rank);
     }
     want_out(hub, member, false);
     if (hub->ended)
