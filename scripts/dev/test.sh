@@ -1,67 +1,87 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# ./dev test
-[ $# -eq 0 ] || die "test takes no argument"
+# ./dev test: every test, in three builds, then the fuzzers. Ends with one line of totals.
+[ $# -eq 0 ] || die "test takes no argument; single tests: meson test -C build NAME"
 need test
 
-passed=0
-failed=0
-skipped=0
+passed=0 failed=0 skipped=0
+started=$SECONDS
 
-count_of() {
-    sed -n "s/^$1: *\([0-9]*\) *$/\1/p" "$2" | tail -n 1
+# The number behind a word of Meson's closing lines.
+closing_number() {
+    sed -n "s/^$1: *\([0-9][0-9]*\) *\$/\1/p" "$2" | tail -n 1
 }
 
-# run_tests TITLE BUILD MULTIPLIER ARGUMENTS...: meson's tests of one build. Prints meson's own
-# closing lines, and what failed tests printed.
-run_tests() {
-    local title=$1 build=$2 multiplier=$3 log status=0 start=$SECONDS
-    shift 3
-    log=$(basename "$build")-test
-    say "$title:"
-    run_logged "$log" 2400 meson test -C "$root/$build" --no-rebuild --print-errorlogs \
-        --timeout-multiplier "$multiplier" "$@" || status=$?
-    [ "$status" -eq 0 ] || tail -n 150 "$logs/$log.log"
-    grep -E '^(Ok|Expected Fail|Fail|Unexpected Pass|Skipped|Timeout): ' "$logs/$log.log" || {
-        tail -n 20 "$logs/$log.log"
-        status=1
-    }
-    passed=$((passed + $(count_of Ok "$logs/$log.log" || echo 0)))
-    failed=$((failed + $(count_of Fail "$logs/$log.log" || echo 0)))
-    failed=$((failed + $(count_of Timeout "$logs/$log.log" || echo 0)))
-    skipped=$((skipped + $(count_of Skipped "$logs/$log.log" || echo 0)))
-    # meson fails for other reasons too: a build that is not there, a test that cannot start.
-    [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+# add_totals PASSED FAILED SKIPPED
+add_totals() {
+    passed=$((passed + ${1:-0}))
+    failed=$((failed + ${2:-0}))
+    skipped=$((skipped + ${3:-0}))
+}
+
+# run_suites TITLE LOG SECONDS BUILD [OPTION...]: the tests of one build folder.
+run_suites() {
+    local title=$1 log=$2 limit=$3 build=$root/$4 status=0 file=$logs/$2.log start=$SECONDS bad word
+    shift 4
+    printf '\n%s\n' "$title"
+    run_logged "$log" "$limit" meson test -C "$build" --no-rebuild --num-processes "$jobs" \
+        --print-errorlogs "$@" || status=$?
+    if [ -z "$(closing_number Ok "$file")" ]; then
+        # Meson itself failed, or its time ran out: what it was about to say counts as one failure.
+        show_log "$log"
+        add_totals 0 1 0
+        return
+    fi
+    sed -n '/^Ok: /,/^Timeout: /p' "$file"
+    bad=0
+    for word in Fail 'Unexpected Pass' Timeout; do
+        bad=$((bad + $(closing_number "$word" "$file")))
+    done
+    add_totals $(($(closing_number Ok "$file") + $(closing_number 'Expected Fail' "$file"))) \
+        "$bad" "$(closing_number Skipped "$file")"
+    if [ "$bad" -gt 0 ] || [ "$status" -ne 0 ]; then
+        [ "$bad" -gt 0 ] || add_totals 0 1 0
+        grep -E '^ *[0-9]+/[0-9]+ .* (FAIL|TIMEOUT|ERROR|UNEXPECTEDPASS|INTERRUPT) ' "$file" | sort -u
+        say "What they printed is in build/logs/$log.log"
+    fi
+    grep -E '^ *[0-9]+/[0-9]+ .* SKIP ' "$file" | sort -u || true
     say "($((SECONDS - start)) s)"
 }
 
-fuzz() {
-    local status=0
-    say "Fuzzers, ten seconds each:"
-    run_logged fuzz 900 "$root/tests/fuzz/run" 10 || status=$?
-    tail -n 6 "$logs/fuzz.log"
+# run_program TITLE LOG SECONDS CMD...: a runner with an exit status: 0, 77 = skipped, or failed.
+run_program() {
+    local title=$1 log=$2 status=0 start=$SECONDS
+    printf '\n%s\n' "$title"
+    shift
+    run_logged "$@" || status=$?
     case $status in
-    0) passed=$((passed + 1)) ;;
-    77) skipped=$((skipped + 1)) ;;
-    *) failed=$((failed + 1)) ;;
+    0) add_totals 1 0 0 ;;
+    77) add_totals 0 0 1 ;;
+    *)
+        add_totals 0 1 0
+        show_log "$log"
+        return
+        ;;
     esac
+    cat "$logs/$log.log"
+    say "($((SECONDS - start)) s)"
 }
 
-# The sanitizers find what the tests alone do not see; the plain build is what users get, and has
-# the tests that look at what is installed, at symbols and at the model.
-build_in build "cuframes"
-build_in build-asan "with address and undefined-behaviour checks" \
-    -Db_sanitize=address,undefined -Db_lundef=false -Dman=disabled
-build_in build-tsan "with thread checks" \
-    -Db_sanitize=thread -Db_lundef=false -Dman=disabled -Dingest=disabled -Dview=disabled
+build_in build "as it is installed"
+build_in build-asan "with the address sanitizer" -Db_sanitize=address,undefined -Dman=disabled
+build_in build-tsan "with the thread sanitizer" -Db_sanitize=thread -Dman=disabled -Dexamples=false
 
-export ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
+export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
-run_tests "Address and undefined-behaviour sanitizers" build-asan 3 \
-    --no-suite model --no-suite install --no-suite bench --no-suite threads
-run_tests "Thread sanitizer" build-tsan 3 --suite threads
-run_tests "The model, what is installed, the ABI, the benchmark" build 2 \
-    --suite model --suite install --suite bench --suite abi --suite compat
-fuzz
+# Cameras and readers on loopback must not go through a proxy.
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+
+run_suites "All tests, with the address and undefined-behaviour sanitizers" test-asan 900 build-asan
+run_suites "All tests, as installed" test 900 build
+run_suites "Concurrent tests, with the thread sanitizer" test-tsan 600 build-tsan --suite threads
+run_program "Fuzzers" fuzz 600 "$root/tests/fuzz/run" 10
+
+say
+say "$((SECONDS - started)) s in all"
 say "cuframes: $passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
