@@ -26,11 +26,8 @@ static const struct measure {
     const char *name;
     bench_measure_t run;
 } measures[] = {
-    {"wake", bench_wake},
-    {"publish", bench_publish},
-    {"hold", bench_hold},
-    {"attach", bench_attach},
-    {"group", bench_group},
+    {"wake", bench_wake},     {"publish", bench_publish}, {"hold", bench_hold},
+    {"attach", bench_attach}, {"group", bench_group},
 };
 
 enum { MEASURES = sizeof(measures) / sizeof(measures[0]) };
@@ -38,7 +35,8 @@ enum { MEASURES = sizeof(measures) / sizeof(measures[0]) };
 enum { ID_ONLY = 1, ID_QUICK, ID_JSON };
 
 static const struct option_row rows[] = {
-    {ID_ONLY, "only", "MEASURE", "wake, publish, hold, attach or group; can be given several\ntimes"},
+    {ID_ONLY, "only", "MEASURE",
+     "wake, publish, hold, attach or group; can be given several\ntimes"},
     {ID_QUICK, "quick", NULL, "few samples: shows that it works, and little more"},
     {ID_JSON, "json", NULL, "print the result as JSON, times in nanoseconds"},
     {0},
@@ -69,7 +67,8 @@ static bool choose(const char *name, unsigned *chosen)
             return true;
         }
     }
-    report_usage("there is no measure \"%s\": it is one of wake, publish, hold, attach, group", name);
+    report_usage("there is no measure \"%s\": it is one of wake, publish, hold, attach, group",
+                 name);
     return false;
 }
 
@@ -139,10 +138,10 @@ static json_t *machine_json(void)
     uname(&name);
     if (gmtime_r(&now, &parts))
         strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return json_pack("{s:s, s:s, s:i, s:f, s:s, s:i}", "kernel", name.release, "machine",
-                     name.machine, "cores", (int)sysconf(_SC_NPROCESSORS_ONLN), "clock_ns",
-                     bench_clock_cost(), "version", cuframes_version_string(), "protocol",
-                     (int)cuframes_protocol_version());
+    return json_pack("{s:s, s:s, s:s, s:i, s:f, s:s, s:i}", "date", date, "kernel", name.release,
+                     "machine", name.machine, "cores", (int)sysconf(_SC_NPROCESSORS_ONLN),
+                     "clock_ns", bench_clock_cost(), "version", cuframes_version_string(),
+                     "protocol", (int)cuframes_protocol_version());
 }
 
 /* ---- the table ---- */
