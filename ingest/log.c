@@ -90,11 +90,19 @@ static void on_library_message(cuframes_log_level_t level, const char *message, 
     log_line(level, "%s", message);
 }
 
+/* A line without the name and address of the object that says it. */
+static const char *without_speaker(const char *line)
+{
+    const char *end = line[0] == '[' ? strstr(line, "] ") : NULL;
+
+    return end ? end + 2 : line;
+}
+
 /* Under the lock: a whole line of libav* has come together. */
 static void take_av_line(int av_level)
 {
     if (av_level <= AV_LOG_ERROR)
-        snprintf(detail, sizeof(detail), "%.*s", (int)sizeof(detail) - 1, av_line);
+        snprintf(detail, sizeof(detail), "%.*s", (int)sizeof(detail) - 1, without_speaker(av_line));
     if (max_level == CUFRAMES_LOG_DEBUG)
         print_line(CUFRAMES_LOG_DEBUG, av_line);
 }

@@ -227,7 +227,8 @@ int session_run(const struct options *options)
         pictures_init(&run->pictures, &run->channel) == 0) {
         output_init(&run->output, options, &run->channel, &run->pictures);
         end = run_sessions(run);
-        status_summary(&run->output);
+        if (run->output.counters.decoded > 0)
+            status_summary(&run->output);
         output_fini(&run->output);
         pictures_fini(&run->pictures);
         channel_fini(&run->channel);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A table of errors. What is not in it comes with FFmpeg's own words: the name of the error and
- * the newest line that it logged, which tells for instance that a name could not be resolved.
+ * A table of errors. What is not in it comes with FFmpeg's own words: the newest line that it
+ * logged, which tells for instance that a name could not be resolved, or the error's name.
  */
 #include "source_error.h"
 
@@ -60,6 +60,6 @@ enum source_verdict source_explain(const struct options *options, int averror, c
     }
     av_strerror(averror, name, sizeof(name));
     log_detail(detail, sizeof(detail));
-    snprintf(text, size, "%s%s%s%s", name, detail[0] ? " (" : "", detail, detail[0] ? ")" : "");
+    snprintf(text, size, "%s", detail[0] ? detail : name);
     return source_name_is_live(options) ? SOURCE_LOST : SOURCE_PERMANENT;
 }

@@ -3,6 +3,9 @@
 A camera that is there, that vanishes and comes back, stops sending, changes its picture, refuses.
 """
 import os
+import socket
+import subprocess
+import threading
 import time
 
 from camera import Camera, free_port
@@ -189,6 +192,52 @@ class CameraTest(IngestTest):
         camera.command("refuse off")
         self.wait_for_frames(before + 20)
         self.finish_all(source, reader)
+
+    def impostor(self, answer):
+        """A server that accepts and says `answer`, and nothing else; its URL."""
+        server = socket.create_server(("127.0.0.1", 0))
+        connections = []
+
+        def serve():
+            while True:
+                try:
+                    connection = server.accept()[0]
+                    connections.append(connection)
+                    connection.sendall(answer)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+
+        def close():
+            server.shutdown(socket.SHUT_RDWR)
+            server.close()
+            thread.join()
+            for connection in connections:
+                connection.close()
+
+        self.addCleanup(close)
+        return f"rtsp://127.0.0.1:{server.getsockname()[1]}/cam"
+
+    def test_a_server_that_says_nothing(self):
+        _, err = self.run_tool("ingest", self.impostor(b""), "--key", "cam", "--timeout", "0.5",
+                               "--no-reconnect", code=1)
+        self.assertIn("no answer in time", err)
+
+    def test_a_signal_while_a_server_says_nothing(self):
+        source = self.ingest(self.impostor(b""))
+        with self.assertRaises(subprocess.TimeoutExpired):
+            source.wait(0.7)
+        began = time.monotonic()
+        self.end(source)
+        self.assertLess(time.monotonic() - began, PROMPT_S)
+
+    def test_a_server_that_speaks_something_else(self):
+        url = self.impostor(b"220 mail.example ESMTP\r\n" * 40)
+        _, err = self.run_tool("ingest", url, "--key", "cam", "--timeout", "1", "--no-reconnect",
+                               code=1)
+        self.assertIn("error: ", err)
 
     def test_a_signal_while_it_is_away(self):
         camera = Camera(self)
