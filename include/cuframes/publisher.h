@@ -146,7 +146,9 @@ CUFRAMES_API int cuframes_publisher_acquire_buffer(cuframes_publisher_t *publish
  * sequence number. It does not take the caller's reference. A buffer can be published once:
  * ALREADY_EXISTS the second time. A buffer of an earlier generation is refused with FORMAT once
  * a newer generation has been announced. INVALID_ARG for a crop outside the coded picture or
- * user data that is too long; then nothing was published.
+ * user data that is too long; then nothing was published. Under the wait policy the first frame of
+ * a new generation waits, as acquire does, until the subscribers in order have been sent the
+ * generation before.
  */
 CUFRAMES_API int cuframes_publisher_publish_buffer(cuframes_publisher_t *publisher,
                                                    cuframes_buffer_t *buffer, void *stream,
