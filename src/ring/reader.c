@@ -111,8 +111,10 @@ static bool find_oldest(const struct cf_ring_reader *r, uint64_t wanted, struct 
 {
     found->seq = CF_SEQ_INVALID;
     for (uint32_t i = 0; i < r->slot_count; i++) {
-        /* Relaxed: only a guess at what to hold; R4 decides. */
-        uint64_t seq = atomic_load_explicit(&r->header->slots[i].seq, memory_order_relaxed);
+        /* A guess at what to hold; R4 decides. Acquire: a frame newer than the newest seen may lie
+         * in a slot that another thread of this subscriber has just let go of; what it wrote to
+         * the hold word is seen by can_hold(). */
+        uint64_t seq = atomic_load_explicit(&r->header->slots[i].seq, memory_order_acquire);
 
         if (seq >= wanted && seq < found->seq)
             *found = (struct cf_ring_hold){.seq = seq, .slot = i};
@@ -136,7 +138,7 @@ enum cf_hold_result cf_reader_hold_next(struct cf_ring_reader *r, uint64_t wante
         /* The index names an older or a newer frame: this one's slot has been taken, or (under
          * the eyes of the search) newer frames have come. */
         if (ref == CF_SEQ_INVALID || guess.seq != wanted || guess.slot >= r->slot_count ||
-            atomic_load_explicit(&r->header->slots[guess.slot].seq, memory_order_relaxed) != wanted)
+            atomic_load_explicit(&r->header->slots[guess.slot].seq, memory_order_acquire) != wanted)
             if (!find_oldest(r, wanted, &guess))
                 continue;
         if (!can_hold(r, guess.slot))
