@@ -177,6 +177,6 @@ void redact_argument(char *argument)
     }
     redact_line(argument, clean, length + 1);
     memset(argument, 0, length);
-    memcpy(argument, clean, strlen(clean));
+    memcpy(argument, clean, strlen(clean) + 1);
     free(clean);
 }

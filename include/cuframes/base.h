@@ -11,14 +11,14 @@
 
 #ifdef __cplusplus
 #define CUFRAMES_BEGIN_DECLS extern "C" {
-#define CUFRAMES_END_DECLS }
+#define CUFRAMES_END_DECLS   }
 #else
 #define CUFRAMES_BEGIN_DECLS
 #define CUFRAMES_END_DECLS
 #endif
 
 #if defined(__GNUC__)
-#define CUFRAMES_API __attribute__((visibility("default")))
+#define CUFRAMES_API               __attribute__((visibility("default")))
 #define CUFRAMES_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #define CUFRAMES_API

@@ -178,8 +178,8 @@ class KittensBroker
     {
         if (const char *name = std::getenv("CUFRAMES_GROUP_NAME"); name && *name)
             return name;
-        for (const char *variable : {"TORCHELASTIC_RUN_ID", "SLURM_JOB_ID",
-                                     "OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"})
+        for (const char *variable :
+             {"TORCHELASTIC_RUN_ID", "SLURM_JOB_ID", "OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"})
             if (const char *job = std::getenv(variable); job && *job)
                 return "broker-" + as_name(job);
         return "broker";

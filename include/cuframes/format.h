@@ -14,17 +14,17 @@ CUFRAMES_BEGIN_DECLS
 
 /** Pixel formats. Multi-byte samples are little-endian. */
 typedef enum cuframes_format {
-    CUFRAMES_FORMAT_NV12 = 0,      /**< Y, then interleaved Cb Cr at half width and height; DRM NV12 */
+    CUFRAMES_FORMAT_NV12 = 0, /**< Y, then interleaved Cb Cr at half width and height; DRM NV12 */
     CUFRAMES_FORMAT_YUV420P = 1,   /**< Y, Cb, Cr; chroma at half width and height; DRM YU12 */
     CUFRAMES_FORMAT_RGB = 2,       /**< bytes R G B; DRM BG24 */
     CUFRAMES_FORMAT_BGR = 3,       /**< bytes B G R; DRM RG24 */
     CUFRAMES_FORMAT_RGBA = 4,      /**< bytes R G B A; DRM AB24 */
     CUFRAMES_FORMAT_GRAYSCALE = 5, /**< 8 bits a pixel; DRM R8 */
-    CUFRAMES_FORMAT_P010 = 6,      /**< as NV12 with 16-bit samples, 10 used bits at the top; DRM P010 */
-    CUFRAMES_FORMAT_YUV444P = 7,   /**< Y, Cb, Cr at full size; DRM YU24 */
-    CUFRAMES_FORMAT_BGRA = 8,      /**< bytes B G R A; DRM AR24 */
-    CUFRAMES_FORMAT_GRAY16 = 9,    /**< 16 bits a pixel; DRM R16 */
-    CUFRAMES_FORMAT_COUNT          /**< how many this version knows; not a format */
+    CUFRAMES_FORMAT_P010 = 6, /**< as NV12 with 16-bit samples, 10 used bits at the top; DRM P010 */
+    CUFRAMES_FORMAT_YUV444P = 7, /**< Y, Cb, Cr at full size; DRM YU24 */
+    CUFRAMES_FORMAT_BGRA = 8,    /**< bytes B G R A; DRM AR24 */
+    CUFRAMES_FORMAT_GRAY16 = 9,  /**< 16 bits a pixel; DRM R16 */
+    CUFRAMES_FORMAT_COUNT        /**< how many this version knows; not a format */
 } cuframes_format_t;
 
 /** Lower-case name, "nv12" and so on; NULL for a format this version does not know. Static. */

@@ -66,7 +66,8 @@ CUFRAMES_API size_t cuframes_frame_data_size(const cuframes_frame_t *frame);
 CUFRAMES_API cuframes_memory_t cuframes_frame_memory(const cuframes_frame_t *frame);
 CUFRAMES_API cuframes_format_t cuframes_frame_format(const cuframes_frame_t *frame);
 /** Visible size in pixels: the crop's. Either pointer may be NULL. */
-CUFRAMES_API void cuframes_frame_size(const cuframes_frame_t *frame, int32_t *width, int32_t *height);
+CUFRAMES_API void cuframes_frame_size(const cuframes_frame_t *frame, int32_t *width,
+                                      int32_t *height);
 /** Bytes from one row to the next in plane 0. */
 CUFRAMES_API int32_t cuframes_frame_pitch_y(const cuframes_frame_t *frame);
 /** The same in plane 1; 0 for formats with one plane. */

@@ -21,7 +21,8 @@ typedef enum cuframes_log_level {
  * Takes one message without a newline, valid during the call. It is called from any thread of the
  * program and from the library's own; it must not call back into the library.
  */
-typedef void (*cuframes_log_callback_t)(cuframes_log_level_t level, const char *message, void *user);
+typedef void (*cuframes_log_callback_t)(cuframes_log_level_t level, const char *message,
+                                        void *user);
 
 /**
  * Sets the process's log callback; NULL turns logging off, which is how a process starts.

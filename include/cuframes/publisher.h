@@ -78,10 +78,10 @@ typedef struct cuframes_frame_meta {
     cuframes_clock_source_t capture_source;
     uint32_t flags;         /**< CUFRAMES_FRAME_DISCONTINUITY, _CORRUPT, _KEY */
     cuframes_color_t color; /**< each 0 = the channel's */
-    uint32_t copies;        /**< copies the program made to fill the slot; counted in the statistics */
-    cuframes_rect_t crop;   /**< visible rectangle; all 0 = the channel's width x height at 0,0 */
-    const void *user_data;  /**< copied; NULL = none */
-    uint32_t user_size;     /**< bytes, at most CUFRAMES_MAX_USER_DATA */
+    uint32_t copies; /**< copies the program made to fill the slot; counted in the statistics */
+    cuframes_rect_t crop;  /**< visible rectangle; all 0 = the channel's width x height at 0,0 */
+    const void *user_data; /**< copied; NULL = none */
+    uint32_t user_size;    /**< bytes, at most CUFRAMES_MAX_USER_DATA */
     uint32_t _pad;
     uint64_t _reserved[4];
 } cuframes_frame_meta_t;
@@ -152,7 +152,8 @@ CUFRAMES_API int cuframes_publisher_acquire_buffer(cuframes_publisher_t *publish
  */
 CUFRAMES_API int cuframes_publisher_publish_buffer(cuframes_publisher_t *publisher,
                                                    cuframes_buffer_t *buffer, void *stream,
-                                                   const cuframes_frame_meta_t *meta, uint64_t *seq);
+                                                   const cuframes_frame_meta_t *meta,
+                                                   uint64_t *seq);
 
 /** Adds a reference, and returns the buffer. Any thread. */
 CUFRAMES_API cuframes_buffer_t *cuframes_buffer_ref(cuframes_buffer_t *buffer);

@@ -39,7 +39,7 @@ typedef struct cuframes_channel_info {
     cuframes_color_t color; /**< what frames have that do not say otherwise */
     int32_t ack_timeout_ms; /**< wait policy: how long the publisher waits; below 0 = for ever */
     int32_t max_holds;      /**< most frames that one subscriber may hold */
-    int64_t pid;            /**< publisher's process as this process sees it; 0 = another PID namespace */
+    int64_t pid; /**< publisher's process as this process sees it; 0 = another PID namespace */
     cuframes_layout_t layout;
     uint64_t _reserved[8];
 } cuframes_channel_info_t;
@@ -55,22 +55,23 @@ typedef struct cuframes_publisher_stats {
     uint64_t generations; /**< generations so far, 1 for a channel that never changed */
     uint32_t subscribers; /**< attached now */
     uint32_t slots_held;  /**< slots that some subscriber holds now */
-    int64_t newest_ns;    /**< when the newest frame was announced (CLOCK_MONOTONIC); CUFRAMES_NO_TIME = none */
-    uint64_t newest_seq;  /**< its sequence number; 0 if there is none */
-    double fps;           /**< measured over the newest frames; 0 when unknown */
+    int64_t
+        newest_ns; /**< when the newest frame was announced (CLOCK_MONOTONIC); CUFRAMES_NO_TIME = none */
+    uint64_t newest_seq; /**< its sequence number; 0 if there is none */
+    double fps;          /**< measured over the newest frames; 0 when unknown */
     uint64_t _reserved[8];
 } cuframes_publisher_stats_t;
 
 /** What a subscriber counts since it was created; reconnects do not reset it. */
 typedef struct cuframes_subscriber_stats {
-    uint64_t received;    /**< frames given to the program */
-    uint64_t missed;      /**< frames it was to get and did not: too late for them */
-    uint64_t skipped;     /**< frames left out on request (every, max_fps) */
-    uint64_t timeouts;    /**< calls that ended without a frame */
-    uint64_t reconnects;  /**< times it attached again */
-    uint64_t generations; /**< changes of generation it followed */
-    uint32_t held;        /**< frames held now */
-    uint32_t max_holds;   /**< granted */
+    uint64_t received;          /**< frames given to the program */
+    uint64_t missed;            /**< frames it was to get and did not: too late for them */
+    uint64_t skipped;           /**< frames left out on request (every, max_fps) */
+    uint64_t timeouts;          /**< calls that ended without a frame */
+    uint64_t reconnects;        /**< times it attached again */
+    uint64_t generations;       /**< changes of generation it followed */
+    uint32_t held;              /**< frames held now */
+    uint32_t max_holds;         /**< granted */
     uint64_t publisher_dropped; /**< frames that the publisher had no free slot for */
     uint64_t _reserved[7];
 } cuframes_subscriber_stats_t;

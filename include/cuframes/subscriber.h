@@ -30,16 +30,20 @@ enum {
 /** How to subscribe. Zero-initialise it; zero means the default everywhere. The layout is ABI. */
 typedef struct cuframes_subscriber_config {
     const char *key;
-    const char *consumer_name; /**< 1 to 63 printable characters, unique in the channel; NULL = made up */
-    int mode;                  /**< cuframes_subscriber_mode_t */
+    const char
+        *consumer_name; /**< 1 to 63 printable characters, unique in the channel; NULL = made up */
+    int mode;           /**< cuframes_subscriber_mode_t */
     int32_t cuda_device;
-    int32_t connect_timeout_ms; /**< below 0 waits for ever, 0 fails at once with NOT_FOUND, above 0 with TIMEOUT */
+    int32_t
+        connect_timeout_ms; /**< below 0 waits for ever, 0 fails at once with NOT_FOUND, above 0 with TIMEOUT */
 
-    uint32_t flags;     /**< CUFRAMES_SUBSCRIBER_… */
-    uint32_t max_holds; /**< frames it wants to hold at once; 0 = as many as the channel grants, at most 4 */
-    float max_fps;      /**< give at most so many frames a second; 0 = all */
-    uint32_t every;     /**< give every n-th frame by sequence number; 0 and 1 = all */
-    uint32_t memory;    /**< cuframes_memory_t: where the frames shall be readable; AUTO = where they are */
+    uint32_t flags; /**< CUFRAMES_SUBSCRIBER_… */
+    uint32_t
+        max_holds; /**< frames it wants to hold at once; 0 = as many as the channel grants, at most 4 */
+    float max_fps;  /**< give at most so many frames a second; 0 = all */
+    uint32_t every; /**< give every n-th frame by sequence number; 0 and 1 = all */
+    uint32_t
+        memory; /**< cuframes_memory_t: where the frames shall be readable; AUTO = where they are */
     const char *runtime_dir; /**< NULL = the default */
     uint64_t _reserved[1];
 } cuframes_subscriber_config_t;
@@ -59,8 +63,8 @@ CUFRAMES_API int cuframes_subscriber_create(const cuframes_subscriber_config_t *
  * be NULL; connect_timeout_ms bounds the publisher's answer (0 and below = 5 s). A subscriber
  * made this way cannot reconnect: the flag is refused with INVALID_ARG.
  */
-CUFRAMES_API int cuframes_subscriber_create_from_fd(const cuframes_subscriber_config_t *config, int fd,
-                                                    cuframes_subscriber_t **subscriber);
+CUFRAMES_API int cuframes_subscriber_create_from_fd(const cuframes_subscriber_config_t *config,
+                                                    int fd, cuframes_subscriber_t **subscriber);
 
 /**
  * Detaches. Frames not yet released stay valid, and are released with cuframes_frame_release().

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define CF_NS_PER_S INT64_C(1000000000)
+#define CF_NS_PER_S  INT64_C(1000000000)
 #define CF_NS_PER_MS INT64_C(1000000)
 /* A deadline that never comes. */
 #define CF_NEVER INT64_MAX

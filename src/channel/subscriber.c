@@ -240,8 +240,7 @@ static void give(cuframes_subscriber_t *s, cuframes_frame_t *frame)
     atomic_store_explicit(
         &s->dropped, atomic_load_explicit(&s->view->reader.header->dropped, memory_order_relaxed),
         memory_order_relaxed);
-    atomic_store_explicit(&page->received,
-                          atomic_load_explicit(&s->received, memory_order_relaxed),
+    atomic_store_explicit(&page->received, atomic_load_explicit(&s->received, memory_order_relaxed),
                           memory_order_relaxed);
     atomic_store_explicit(&page->missed, atomic_load_explicit(&s->missed, memory_order_relaxed),
                           memory_order_relaxed);

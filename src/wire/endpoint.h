@@ -40,9 +40,9 @@ int cf_endpoint_address(const char *dir, const char *key, struct sockaddr_un *ad
 
 /* A listening socket. */
 struct cf_endpoint {
-    int socket;                   /* non-blocking, close-on-exec */
+    int socket; /* non-blocking, close-on-exec */
     struct sockaddr_un address;
-    dev_t device;                 /* identity of the socket file, to remove no other */
+    dev_t device; /* identity of the socket file, to remove no other */
     ino_t inode;
 };
 

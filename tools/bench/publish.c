@@ -250,8 +250,8 @@ int bench_publish(const struct bench *bench, json_t **result)
     if (!shared)
         return TOOL_FAILED;
     *shared = (struct shared){.bench = bench, .active = NO_CHANNEL};
-    good = samples_init(&line, (size_t)rounds * PACED_BLOCK) && measure_confined(shared, &confined) &&
-           worker_start(&poller, poll_channels, shared) &&
+    good = samples_init(&line, (size_t)rounds * PACED_BLOCK) &&
+           measure_confined(shared, &confined) && worker_start(&poller, poll_channels, shared) &&
            open_channels(bench, channels, (size_t)rounds) && run(shared, channels, &line, rounds);
     if (good)
         *result = json_pack("{s:o, s:o, s:s, s:i}", "channels", describe(channels), "cache_line",
