@@ -198,15 +198,16 @@ static int join_once(cuframes_group_t *group, const cuframes_group_config_t *con
 {
     int err = connect_or_become_hub(group, dir, key);
 
-    /* Somebody else took the name between the two looks. */
-    *again = err == CUFRAMES_ERR_ALREADY_EXISTS;
+    /* Somebody else took the name between the two looks, or too many connect at once. */
+    *again = err == CUFRAMES_ERR_ALREADY_EXISTS || err == CUFRAMES_ERR_WOULD_BLOCK;
     if (err)
         return err;
     err = send_join(group, config->rank);
     if (!err)
         err = await_start(group, deadline);
-    /* The hub went before the group began: the name is free for another. */
-    *again = err == CUFRAMES_ERR_DISCONNECTED;
+    /* The hub went before the group began, and the name is free for another; or it closed the
+     * connection to make room before it heard the JOIN. */
+    *again = err == CUFRAMES_ERR_DISCONNECTED || err == CUFRAMES_ERR_WOULD_BLOCK;
     return err;
 }
 

@@ -295,7 +295,8 @@ static void limit_strangers(struct cf_hub *hub)
         if (!m->joined)
             oldest = m;
     if (oldest)
-        refuse(hub, oldest, CUFRAMES_ERR_TOO_MANY, "too many connections that do not join");
+        /* It may be one that was about to: the error tells it to come again. */
+        refuse(hub, oldest, CUFRAMES_ERR_WOULD_BLOCK, "too many connections that do not join");
 }
 
 /* Consumes the socket. */
