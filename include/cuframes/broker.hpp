@@ -70,11 +70,13 @@ class KittensBroker
     KittensBroker(const KittensBroker &) = delete;
     KittensBroker &operator=(const KittensBroker &) = delete;
 
+    /** Takes the group of the other one over. */
     KittensBroker(KittensBroker &&other) noexcept
         : group_(std::exchange(other.group_, nullptr)), timeout_ms_(other.timeout_ms_)
     {
     }
 
+    /** Leaves its own group and takes that of the other one over. */
     KittensBroker &operator=(KittensBroker &&other) noexcept
     {
         if (this != &other) {

@@ -27,6 +27,7 @@ namespace cuframes
 class Error : public std::runtime_error
 {
   public:
+    /** With the number and the sentence. */
     Error(int code, const std::string &sentence) : std::runtime_error(sentence), code_(code)
     {
     }
@@ -170,26 +171,31 @@ class Buffer
         return Buffer(cuframes_buffer_ref(buffer_.get()));
     }
 
+    /** Start of the slot, writable until it is published. */
     void *data() noexcept
     {
         return cuframes_buffer_data(buffer_.get());
     }
 
+    /** Start of a plane and its pitch; nullptr if there is no such plane. */
     void *plane(std::int32_t index, std::uint32_t *pitch = nullptr) noexcept
     {
         return cuframes_buffer_plane(buffer_.get(), index, pitch);
     }
 
+    /** Where the planes are. */
     const cuframes_layout_t &layout() const noexcept
     {
         return *cuframes_buffer_layout(buffer_.get());
     }
 
+    /** Generation that the slot belongs to. */
     std::uint32_t generation() const noexcept
     {
         return cuframes_buffer_generation(buffer_.get());
     }
 
+    /** The C object, still owned by this one. */
     cuframes_buffer_t *raw() const noexcept
     {
         return buffer_.get();
@@ -203,6 +209,7 @@ class Buffer
 class Publisher
 {
   public:
+    /** Makes a channel and opens it for subscribers. */
     explicit Publisher(const PublisherOptions &options)
     {
         const cuframes_publisher_config_t config = options.config();
@@ -286,6 +293,7 @@ class Publisher
         detail::check(cuframes_publisher_add_client(raw(), fd));
     }
 
+    /** What the channel is now. */
     cuframes_channel_info_t info() const
     {
         cuframes_channel_info_t result{};
@@ -293,6 +301,7 @@ class Publisher
         return result;
     }
 
+    /** What it has counted. */
     cuframes_publisher_stats_t stats() const
     {
         cuframes_publisher_stats_t result{};
@@ -300,6 +309,7 @@ class Publisher
         return result;
     }
 
+    /** The C object, still owned by this one. */
     cuframes_publisher_t *raw() const noexcept
     {
         return publisher_.get();
@@ -318,31 +328,37 @@ class Frame
     {
     }
 
+    /** Start of the slot: a device pointer, or a host pointer (see memory()). Read-only. */
     void *cuda_ptr() const noexcept
     {
         return cuframes_frame_cuda_ptr(raw());
     }
 
+    /** The same under a name that does not mislead. */
     const void *data() const noexcept
     {
         return cuframes_frame_data(raw());
     }
 
+    /** Bytes at data(). */
     std::size_t data_size() const noexcept
     {
         return cuframes_frame_data_size(raw());
     }
 
+    /** Whether the pointers are of the host or of the GPU. */
     cuframes_memory_t memory() const noexcept
     {
         return cuframes_frame_memory(raw());
     }
 
+    /** Pixel format. */
     cuframes_format_t format() const noexcept
     {
         return cuframes_frame_format(raw());
     }
 
+    /** Visible width in pixels. */
     std::int32_t width() const noexcept
     {
         std::int32_t result = 0;
@@ -350,6 +366,7 @@ class Frame
         return result;
     }
 
+    /** Visible height in pixels. */
     std::int32_t height() const noexcept
     {
         std::int32_t result = 0;
@@ -357,16 +374,19 @@ class Frame
         return result;
     }
 
+    /** Bytes from one row to the next in plane 0. */
     std::int32_t pitch_y() const noexcept
     {
         return cuframes_frame_pitch_y(raw());
     }
 
+    /** The same in plane 1; 0 for formats with one plane. */
     std::int32_t pitch_uv() const noexcept
     {
         return cuframes_frame_pitch_uv(raw());
     }
 
+    /** Number of planes. */
     std::int32_t plane_count() const noexcept
     {
         return cuframes_frame_plane_count(raw());
@@ -380,11 +400,13 @@ class Frame
         return result;
     }
 
+    /** Layout of the channel's slots; valid as long as the frame. */
     const cuframes_layout_t &layout() const noexcept
     {
         return *cuframes_frame_layout(raw());
     }
 
+    /** The visible rectangle inside the coded picture. */
     cuframes_rect_t crop() const noexcept
     {
         cuframes_rect_t result{};
@@ -392,36 +414,43 @@ class Frame
         return result;
     }
 
+    /** Sequence number. */
     std::uint64_t seq() const noexcept
     {
         return cuframes_frame_seq(raw());
     }
 
+    /** Frames that were missed since the one before. */
     std::uint64_t missed() const noexcept
     {
         return cuframes_frame_missed(raw());
     }
 
+    /** Presentation time; CUFRAMES_NO_TIME if unknown. */
     std::int64_t pts_ns() const noexcept
     {
         return cuframes_frame_pts_ns(raw());
     }
 
+    /** When it was announced, on the clock of now_ns(). */
     std::int64_t published_ns() const noexcept
     {
         return cuframes_frame_published_ns(raw());
     }
 
+    /** When the picture was taken, on CLOCK_REALTIME; CUFRAMES_NO_TIME if unknown. */
     std::int64_t capture_ns(cuframes_clock_source_t *source = nullptr) const noexcept
     {
         return cuframes_frame_capture_ns(raw(), source);
     }
 
+    /** CUFRAMES_FRAME_… flags. */
     std::uint32_t flags() const noexcept
     {
         return cuframes_frame_flags(raw());
     }
 
+    /** How to read its colours. */
     cuframes_color_t color() const noexcept
     {
         cuframes_color_t result{};
@@ -429,6 +458,7 @@ class Frame
         return result;
     }
 
+    /** Generation of the channel. */
     std::uint32_t generation() const noexcept
     {
         return cuframes_frame_generation(raw());
@@ -452,6 +482,7 @@ class Frame
         frame_.reset();
     }
 
+    /** The C object, still owned by this one. */
     cuframes_frame_t *raw() const noexcept
     {
         return frame_.get();
@@ -498,6 +529,7 @@ struct SubscriberOptions {
 class Subscriber
 {
   public:
+    /** Attaches to a channel. */
     explicit Subscriber(const SubscriberOptions &options)
     {
         const cuframes_subscriber_config_t config = options.config();
@@ -534,6 +566,7 @@ class Subscriber
         return detail::check(cuframes_subscriber_fd(raw()));
     }
 
+    /** What the channel is now. */
     cuframes_channel_info_t info() const
     {
         cuframes_channel_info_t result{};
@@ -541,6 +574,7 @@ class Subscriber
         return result;
     }
 
+    /** What it has counted. */
     cuframes_subscriber_stats_t stats() const
     {
         cuframes_subscriber_stats_t result{};
@@ -548,11 +582,13 @@ class Subscriber
         return result;
     }
 
+    /** The name it is known by at the publisher. */
     std::string name() const
     {
         return cuframes_subscriber_name(raw());
     }
 
+    /** The C object, still owned by this one. */
     cuframes_subscriber_t *raw() const noexcept
     {
         return subscriber_.get();

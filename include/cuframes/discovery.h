@@ -14,7 +14,7 @@ CUFRAMES_BEGIN_DECLS
 
 /**
  * The runtime directory that is used when none is given: $CUFRAMES_RUNTIME_DIR, else /run/cuframes
- * where that exists or can be made, else $XDG_RUNTIME_DIR/cuframes, else /tmp/cuframes-<uid>.
+ * where that exists or can be made, else $XDG_RUNTIME_DIR/cuframes, else /tmp/cuframes-UID.
  * Writes it with a NUL into `path`; INVALID_ARG if `size` is too small. Makes no directory.
  */
 CUFRAMES_API int cuframes_runtime_dir(char *path, size_t size);
@@ -35,6 +35,7 @@ typedef struct cuframes_key_list {
  * cuframes_key_list_free().
  */
 CUFRAMES_API int cuframes_list(const char *runtime_dir, cuframes_key_list_t **list);
+/** NULL is fine. */
 CUFRAMES_API void cuframes_key_list_free(cuframes_key_list_t *list);
 
 /** A channel's answer to cuframes_query(). */
@@ -53,6 +54,7 @@ typedef struct cuframes_channel_report {
  */
 CUFRAMES_API int cuframes_query(const char *runtime_dir, const char *key, int32_t timeout_ms,
                                 cuframes_channel_report_t **report);
+/** NULL is fine. */
 CUFRAMES_API void cuframes_channel_report_free(cuframes_channel_report_t *report);
 
 typedef enum cuframes_watch_event_type {
@@ -60,6 +62,7 @@ typedef enum cuframes_watch_event_type {
     CUFRAMES_WATCH_REMOVED = 2 /**< a channel has gone: closed, or its publisher died */
 } cuframes_watch_event_type_t;
 
+/** What happened to which channel. */
 typedef struct cuframes_watch_event {
     cuframes_watch_event_type_t type;
     char key[CUFRAMES_KEY_MAX + 1];
@@ -72,6 +75,7 @@ typedef struct cuframes_watch cuframes_watch_t;
  * come first, as ADDED. One thread at a time.
  */
 CUFRAMES_API int cuframes_watch_create(const char *runtime_dir, cuframes_watch_t **watch);
+/** NULL is fine. */
 CUFRAMES_API void cuframes_watch_destroy(cuframes_watch_t *watch);
 /** A descriptor that polls readable when cuframes_watch_next(…, 0) has an event. The watch's own. */
 CUFRAMES_API int cuframes_watch_fd(const cuframes_watch_t *watch);

@@ -64,6 +64,7 @@ CUFRAMES_API const void *cuframes_frame_data(const cuframes_frame_t *frame);
 CUFRAMES_API size_t cuframes_frame_data_size(const cuframes_frame_t *frame);
 /** HOST or CUDA: what the pointers of this frame are. */
 CUFRAMES_API cuframes_memory_t cuframes_frame_memory(const cuframes_frame_t *frame);
+/** Pixel format: that of the frame's generation. */
 CUFRAMES_API cuframes_format_t cuframes_frame_format(const cuframes_frame_t *frame);
 /** Visible size in pixels: the crop's. Either pointer may be NULL. */
 CUFRAMES_API void cuframes_frame_size(const cuframes_frame_t *frame, int32_t *width,
@@ -72,6 +73,7 @@ CUFRAMES_API void cuframes_frame_size(const cuframes_frame_t *frame, int32_t *wi
 CUFRAMES_API int32_t cuframes_frame_pitch_y(const cuframes_frame_t *frame);
 /** The same in plane 1; 0 for formats with one plane. */
 CUFRAMES_API int32_t cuframes_frame_pitch_uv(const cuframes_frame_t *frame);
+/** Number of planes. */
 CUFRAMES_API int32_t cuframes_frame_plane_count(const cuframes_frame_t *frame);
 /** Describes plane `index` into `plane`; INVALID_ARG if there is no such plane. */
 CUFRAMES_API int cuframes_frame_plane(const cuframes_frame_t *frame, int32_t index,
@@ -97,6 +99,7 @@ CUFRAMES_API int64_t cuframes_frame_capture_ns(const cuframes_frame_t *frame,
                                                cuframes_clock_source_t *source);
 /** CUFRAMES_FRAME_… flags. */
 CUFRAMES_API uint32_t cuframes_frame_flags(const cuframes_frame_t *frame);
+/** How to read its colours: the frame's own, or the channel's. */
 CUFRAMES_API void cuframes_frame_color(const cuframes_frame_t *frame, cuframes_color_t *color);
 /** Generation of the channel: changes with its geometry, format or memory. */
 CUFRAMES_API uint32_t cuframes_frame_generation(const cuframes_frame_t *frame);

@@ -117,6 +117,7 @@ CUFRAMES_API int cuframes_publisher_destroy(cuframes_publisher_t *publisher);
  * `pts_ns` as in cuframes_frame_meta_t. INVALID_ARG without an acquired slot.
  */
 CUFRAMES_API int cuframes_publisher_acquire(cuframes_publisher_t *publisher, void **ptr);
+/** The other half of the pair, see cuframes_publisher_acquire(). */
 CUFRAMES_API int cuframes_publisher_publish(cuframes_publisher_t *publisher, void *stream,
                                             int64_t pts_ns);
 
@@ -129,6 +130,7 @@ CUFRAMES_API int cuframes_publisher_publish(cuframes_publisher_t *publisher, voi
 CUFRAMES_API int cuframes_publisher_create_external(const cuframes_publisher_config_t *config,
                                                     void **ptrs, int32_t count, size_t frame_size,
                                                     cuframes_publisher_t **publisher);
+/** Announces one of those buffers, see cuframes_publisher_create_external(). */
 CUFRAMES_API int cuframes_publisher_publish_external(cuframes_publisher_t *publisher, void *ptr,
                                                      void *stream, int64_t pts_ns);
 
@@ -188,6 +190,7 @@ CUFRAMES_API int cuframes_publisher_add_client(cuframes_publisher_t *publisher, 
 /** What the channel is now. */
 CUFRAMES_API int cuframes_publisher_info(cuframes_publisher_t *publisher,
                                          cuframes_channel_info_t *info);
+/** What it has counted. */
 CUFRAMES_API int cuframes_publisher_stats(cuframes_publisher_t *publisher,
                                           cuframes_publisher_stats_t *stats);
 /**
