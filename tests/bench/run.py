@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Measures everything that docs/benchmarks.md shows, and writes it as one JSON file.
+
+    run.py --build DIR --out FILE [--quick]
+
+What is compared takes turns within the run. Nothing here decides whether a figure is good.
+"""
+import argparse
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import decoding
+import sharing
+
+TIMEOUT_S = 300
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def output_of(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=30,
+                              check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def read_file(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def describe_machine():
+    wanted = ("Architecture", "Model name", "CPU(s)", "Thread(s) per core", "Hypervisor vendor",
+              "L1d cache", "L2 cache", "L3 cache")
+    fields = dict(line.split(":", 1) for line in output_of("lscpu").splitlines() if ":" in line)
+    release = dict(line.split("=", 1) for line in read_file("/etc/os-release").splitlines()
+                   if "=" in line)
+    total_kb = int(read_file("/proc/meminfo").split("MemTotal:")[1].split()[0])
+    return {
+        "processor": {name: fields[name].strip() for name in wanted if name in fields},
+        "memory_mib": total_kb // 1024,
+        "kernel": " ".join(os.uname()[i] for i in (0, 2, 4)),
+        "system": release.get("PRETTY_NAME", "").strip('"'),
+        "compiler": output_of("cc", "--version").split("\n")[0],
+        "ffmpeg": output_of("ffmpeg", "-version").split("\n")[0].split(" Copyright")[0],
+        "gstreamer": next((line for line in output_of("gst-inspect-1.0", "--version").split("\n")
+                           if line.startswith("GStreamer")), ""),
+        "python": output_of(sys.executable, "--version"),
+    }
+
+
+def stolen_ticks():
+    """What the hypervisor kept from this machine, and all ticks, so far."""
+    ticks = [int(word) for word in read_file("/proc/stat").split("\n")[0].split()[1:]]
+    return (ticks[7] if len(ticks) > 7 else 0), sum(ticks[:8])
+
+
+def load():
+    return os.getloadavg()[0]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    build = os.path.abspath(options.build)
+    cuframes = os.path.join(build, "tools", "cuframes")
+    result = {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "quick": options.quick,
+        "machine": describe_machine(),
+        "load_before": load(),
+    }
+    stolen, ticks = stolen_ticks()
+    started = time.monotonic()
+    # Short: paths of sockets have a limit.
+    directory = tempfile.mkdtemp(prefix="cfb-")
+    try:
+        say("bench: the library")
+        command = [cuframes, "bench", "--json"] + (["--quick"] if options.quick else [])
+        result["library"] = json.loads(subprocess.run(
+            command, stdout=subprocess.PIPE, timeout=TIMEOUT_S, check=True).stdout)
+        say("bench: decoding")
+        result["decoding"] = decoding.measure(cuframes, directory, options.quick, say)
+        say("bench: ways to share")
+        result["sharing"] = sharing.measure(build, directory, options.quick, say)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    stolen_after, ticks_after = stolen_ticks()
+    result["load_after"] = load()
+    result["stolen_percent"] = 100 * (stolen_after - stolen) / max(1, ticks_after - ticks)
+    result["seconds"] = round(time.monotonic() - started)
+    with open(options.out, "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=1)
+        file.write("\n")
+
+
+if __name__ == "__main__":
+    main()
