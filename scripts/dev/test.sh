@@ -70,15 +70,18 @@ build_in build "as it is installed"
 build_in build-asan "with the address sanitizer" -Db_sanitize=address,undefined -Dman=disabled
 build_in build-tsan "with the thread sanitizer" -Db_sanitize=thread -Dman=disabled -Dexamples=false
 
-export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
+export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:allocator_may_return_null=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 # Cameras and readers on loopback must not go through a proxy.
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
-run_suites "All tests, with the address and undefined-behaviour sanitizers" test-asan 900 build-asan
-run_suites "All tests, as installed" test 900 build
-run_suites "Concurrent tests, with the thread sanitizer" test-tsan 600 build-tsan --suite threads
+# Code under a sanitizer is slower by a factor of two to ten; its tests' limits are the others'.
+run_suites "With the address and undefined-behaviour sanitizers" test-asan 900 build-asan \
+    --timeout-multiplier 3 --no-suite model
+run_suites "Concurrent tests, with the thread sanitizer" test-tsan 600 build-tsan \
+    --timeout-multiplier 3 --suite threads
+run_suites "As installed" test 900 build
 run_program "Fuzzers" fuzz 600 "$root/tests/fuzz/run" 10
 
 say
