@@ -277,7 +277,7 @@ static int hold_candidate(cuframes_subscriber_t *s, cuframes_frame_t **frame)
     struct cf_ring_hold hold;
     enum cf_hold_result result;
     cuframes_frame_t *taken;
-    int err;
+    int err, revoked;
 
     if (s->mode == CUFRAMES_MODE_NEWEST_ONLY)
         result = cf_reader_hold_newest(reader, s->wanted, &hold);
@@ -285,17 +285,17 @@ static int hold_candidate(cuframes_subscriber_t *s, cuframes_frame_t **frame)
         result = cf_reader_hold_next(reader, s->wanted, &hold);
     if (result == CF_HOLD_NOTHING)
         return CUFRAMES_ERR_WOULD_BLOCK;
+    /* A revoked page protects nothing, so what was held may be overwritten and the rest moved on. */
     if (result == CF_HOLD_BROKEN)
-        return broken(s);
+        return (err = check_revoked(s)) != 0 ? err : broken(s);
     taken = cf_frame_take(s, &hold);
     if (!taken) {
         cf_reader_let_go(reader, hold.slot);
         return cf_fail(CUFRAMES_ERR_TOO_MANY, "every frame object is in use: release frames");
     }
     err = cf_frame_read(taken);
-    /* A revoked page protects nothing: what was just held may be overwritten. */
-    if (!err)
-        err = check_revoked(s);
+    if ((revoked = check_revoked(s)) != 0)
+        err = revoked;
     if (err) {
         cuframes_frame_release(taken);
         return err;

@@ -75,25 +75,35 @@ static void evict(cuframes_publisher_t *publisher, struct cf_client *client)
 
 /* ---- for a slot ---- */
 
-/* What a wait for a slot is about: the oldest frame, and since when it is in the way. */
+/* What a wait for a slot is about: a frame, and since when it is in the way. */
 struct slot_wait {
     uint32_t slot;
     uint64_t seq;
+    bool late;     /* in the way are those who have yet to take the frame, not those who hold it */
     uint64_t mark; /* of the subscribers that were in the way then */
     int64_t deadline;
 };
 
+static bool is_in_the_way(const cuframes_publisher_t *publisher,
+                          const struct cf_ring_writer *writer, uint32_t client,
+                          const struct slot_wait *wait)
+{
+    return wait->late ? cf_writer_late(writer, &publisher->peers, client, wait->slot)
+                      : cf_writer_blocks(writer, &publisher->peers, client, wait->slot, true);
+}
+
 static void begin_slot_wait(cuframes_publisher_t *publisher, const struct cf_generation *from,
-                            uint32_t slot, struct slot_wait *wait)
+                            const struct cf_ring_blocker *blocker, struct slot_wait *wait)
 {
     *wait = (struct slot_wait){
-        .slot = slot,
-        .seq = from->writer.slots[slot].seq,
+        .slot = blocker->slot,
+        .seq = from->writer.slots[blocker->slot].seq,
+        .late = blocker->late,
         .mark = ++publisher->last_block_mark,
         .deadline = cf_deadline(from->info.ack_timeout_ms),
     };
     for (uint32_t i = 0; i < publisher->peers.count; i++)
-        if (cf_writer_blocks(&from->writer, &publisher->peers, i, slot, true))
+        if (is_in_the_way(publisher, &from->writer, i, wait))
             publisher->clients[i]->block_mark = wait->mark;
 }
 
@@ -103,7 +113,7 @@ static void evict_blockers(cuframes_publisher_t *publisher, const struct cf_ring
 {
     for (uint32_t i = publisher->peers.count; i-- > 0;)
         if (publisher->clients[i]->block_mark == wait->mark &&
-            cf_writer_blocks(writer, &publisher->peers, i, wait->slot, true))
+            is_in_the_way(publisher, writer, i, wait))
             evict(publisher, publisher->clients[i]);
 }
 
@@ -117,6 +127,7 @@ static void sleep_for_slot(cuframes_publisher_t *publisher, const struct cf_gene
     uint32_t count;
 
     note_word(&sleep, &publisher->progress, NULL);
+    /* W10: first the words, then a look. */
     count = cf_writer_blockers(writer, &publisher->peers, true, blockers);
     for (uint32_t i = 0; i < count; i++)
         note_client(&sleep, publisher->clients[blockers[i].peer]);
@@ -130,8 +141,9 @@ static void sleep_for_slot(cuframes_publisher_t *publisher, const struct cf_gene
 }
 
 /*
- * Those that were in the way of the oldest frame for the whole of the timeout are evicted, so
- * every round either ends, or evicts somebody, or finds that the ring has moved on.
+ * Those that were in the way of a frame for the whole of the timeout are evicted, so every round
+ * either ends, or evicts somebody, or finds that the ring has moved on. A subscriber that only
+ * holds a frame is not evicted while another is late for one.
  */
 int cf_wait_for_slot(cuframes_publisher_t *publisher, struct cf_generation **generation,
                      uint32_t *slot)
@@ -154,8 +166,9 @@ int cf_wait_for_slot(cuframes_publisher_t *publisher, struct cf_generation **gen
             err = CUFRAMES_ERR_TOO_MANY;
             break;
         }
-        if (blocker.slot != wait.slot || writer->slots[blocker.slot].seq != wait.seq) {
-            begin_slot_wait(publisher, from, blocker.slot, &wait);
+        if (blocker.slot != wait.slot || writer->slots[blocker.slot].seq != wait.seq ||
+            blocker.late != wait.late) {
+            begin_slot_wait(publisher, from, &blocker, &wait);
         } else if (wait.deadline != CF_NEVER && cf_now_ns() >= wait.deadline) {
             evict_blockers(publisher, writer, &wait);
             wait.slot = CF_NO_SLOT;

@@ -32,8 +32,9 @@
 #define CF_SEQ_INVALID UINT64_MAX
 /* Bits of a reference (a sequence number and its slot in one word) that number the slot. */
 #define CF_REF_SLOT_BITS 6
-/* Sequence numbers stay below this: 58 bits, 9 million years at 1000 frames a second. */
-#define CF_SEQ_LIMIT (UINT64_C(1) << (64 - CF_REF_SLOT_BITS))
+/* Sequence numbers stay below this: 58 bits, 9 million years at 1000 frames a second. The last one
+ * of 58 bits is left out, because its reference with slot 63 would be CF_SEQ_INVALID. */
+#define CF_SEQ_LIMIT ((UINT64_C(1) << (64 - CF_REF_SLOT_BITS)) - 1)
 /* Entries of the index that finds the slot of a sequence number; a power of two. */
 #define CF_INDEX_SIZE 128
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The subscriber's half of the frame protocol; writer.c has the other half and the idea.
- * tests/model/frame_ring.pml is the model, R1 to R6 its steps.
+ * tests/model/frame_ring.pml and wakeup.pml are the models, R1 to R10 their steps.
  */
 #include "ring/reader.h"
 
@@ -45,10 +45,11 @@ static void notify_publisher(struct cf_ring_reader *r)
 {
     if (!r->notify_publisher)
         return;
-    /* Pairs with the fence in cf_writer_set_waiting(): either the publisher sees that store, or
-     * this side sees that it waits. */
+    /* R8. Pairs with the fence W9 in cf_writer_set_waiting(): either the publisher sees that store,
+     * or this side sees that it waits. */
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&r->header->publisher_waits, memory_order_relaxed)) {
+        /* Release: pairs with the acquire W10 in wait.c: who sees the word changed sees why. */
         atomic_fetch_add_explicit(&r->page->ack, 1, memory_order_release);
         cf_futex_wake_all(&r->page->ack);
     }
@@ -109,7 +110,8 @@ enum cf_hold_result cf_reader_hold_newest(struct cf_ring_reader *r, uint64_t wan
 /* Slot of the oldest frame that is `wanted` or later, by looking at every slot. */
 static bool find_oldest(const struct cf_ring_reader *r, uint64_t wanted, struct cf_ring_hold *found)
 {
-    found->seq = CF_SEQ_INVALID;
+    /* Above it there is no frame: invalid slots, and nonsense. */
+    found->seq = CF_SEQ_LIMIT;
     for (uint32_t i = 0; i < r->slot_count; i++) {
         /* A guess at what to hold; R4 decides. Acquire: a frame newer than the newest seen may lie
          * in a slot that another thread of this subscriber has just let go of; what it wrote to
@@ -119,7 +121,7 @@ static bool find_oldest(const struct cf_ring_reader *r, uint64_t wanted, struct 
         if (seq >= wanted && seq < found->seq)
             *found = (struct cf_ring_hold){.seq = seq, .slot = i};
     }
-    return found->seq != CF_SEQ_INVALID;
+    return found->seq != CF_SEQ_LIMIT;
 }
 
 enum cf_hold_result cf_reader_hold_next(struct cf_ring_reader *r, uint64_t wanted,
@@ -153,7 +155,7 @@ enum cf_hold_result cf_reader_hold_next(struct cf_ring_reader *r, uint64_t wante
 
 void cf_reader_advance(struct cf_ring_reader *r, uint64_t wanted)
 {
-    /* Release: pairs with the acquire in unread() (writer.c): the hold on the frame before
+    /* R7. Release: pairs with the acquire in unread() (writer.c): the hold on the frame before
      * `wanted` is seen by a publisher that sees the cursor. */
     atomic_store_explicit(&r->page->cursor, wanted, memory_order_release);
     notify_publisher(r);
@@ -177,7 +179,7 @@ bool cf_reader_prepare_wait(struct cf_ring_reader *r, uint32_t how, uint64_t wan
     uint64_t newest;
     uint32_t seen;
 
-    /* Acquire: pairs with the release W7 in wake() (writer.c). Read before the flag is set, so
+    /* R9. Acquire: pairs with the release W7 in wake() (writer.c). Read before the flag is set, so
      * that whatever changes it later either is seen below or ends the sleep. */
     seen = atomic_load_explicit(&r->header->wake, memory_order_acquire);
     atomic_store_explicit(&r->page->waiting, how, memory_order_relaxed);
@@ -195,6 +197,7 @@ bool cf_reader_prepare_wait(struct cf_ring_reader *r, uint32_t how, uint64_t wan
 
 int cf_reader_sleep(struct cf_ring_reader *r, uint32_t word, int64_t deadline_ns)
 {
+    /* R10. */
     return cf_futex_wait(&r->header->wake, word, deadline_ns);
 }
 

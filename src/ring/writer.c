@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The publisher's half of the frame protocol. tests/model/frame_ring.pml is its model; the labels
- * W1 to W8 in comments name the model's steps, R1 to R6 are the subscriber's in reader.c.
+ * The publisher's half of the frame protocol. tests/model/frame_ring.pml and wakeup.pml are its
+ * models; the labels W1 to W11 in comments name the models' steps, R1 to R10 are the subscriber's
+ * in reader.c. docs/memory-model.md lists them all.
  *
  * The protocol is that of hazard pointers, with slots for pointers. To take a slot back the
  * publisher says so (W1: the slot's seq becomes invalid), and then looks whether anybody holds it
@@ -76,24 +77,29 @@ static void order_remove(struct cf_ring_writer *w, uint32_t slot)
 /* Whether an in-order peer has yet to take the frame `seq`. */
 static bool unread(const struct cf_ring_peer *peer, uint64_t seq)
 {
-    /* Acquire: pairs with the release of the cursor in cf_reader_advance() (reader.c), so that a
-     * hold which the peer placed before it moved on is seen by the check of holds that follows. */
+    /* Acquire: pairs with the release R7 in cf_reader_advance() (reader.c), so that a hold which
+     * the peer placed before it moved on is seen by the check of holds that follows. */
     return peer->in_order && atomic_load_explicit(&peer->page->cursor, memory_order_acquire) <= seq;
 }
 
 static bool holds(const struct cf_ring_peer *peer, uint32_t slot)
 {
-    /* W3. Acquire: pairs with the release in cf_reader_let_go() (reader.c): the peer's last read of
+    /* W3. Acquire: pairs with the release R6 in drop_hold() (reader.c): the peer's last read of
      * the picture happens before the publisher's next write to it. */
     return atomic_load_explicit(&peer->page->holds[slot], memory_order_acquire) != 0;
+}
+
+bool cf_writer_late(const struct cf_ring_writer *w, const struct cf_ring_peers *peers,
+                    uint32_t index, uint32_t slot)
+{
+    return unread(&peers->peers[index], w->slots[slot].seq);
 }
 
 bool cf_writer_blocks(const struct cf_ring_writer *w, const struct cf_ring_peers *peers,
                       uint32_t index, uint32_t slot, bool wait_for_order)
 {
-    const struct cf_ring_peer *peer = &peers->peers[index];
-
-    return holds(peer, slot) || (wait_for_order && unread(peer, w->slots[slot].seq));
+    return (wait_for_order && cf_writer_late(w, peers, index, slot)) ||
+           holds(&peers->peers[index], slot);
 }
 
 /* The first peer that is in the way of taking `slot`, or peers->count. */
@@ -135,6 +141,22 @@ static bool reclaim(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
     return false;
 }
 
+/* The wait policy waits for who is in order and late, and only where nobody is, for who holds. */
+static void find_late(const struct cf_ring_writer *w, const struct cf_ring_peers *peers,
+                      struct cf_ring_blocker *blocker)
+{
+    for (uint32_t i = w->oldest; i != CF_NO_SLOT; i = w->slots[i].next) {
+        if (w->slots[i].refs > 0 || i == w->newest)
+            continue;
+        for (uint32_t peer = 0; peer < peers->count; peer++) {
+            if (cf_writer_late(w, peers, peer, i)) {
+                *blocker = (struct cf_ring_blocker){.slot = i, .peer = peer, .late = true};
+                return;
+            }
+        }
+    }
+}
+
 static uint32_t claim(struct cf_ring_writer *w, uint32_t slot)
 {
     w->slots[slot].seq = CF_SEQ_INVALID;
@@ -159,6 +181,8 @@ uint32_t cf_writer_acquire(struct cf_ring_writer *w, const struct cf_ring_peers 
             return claim(w, i);
         }
     }
+    if (wait_for_order)
+        find_late(w, peers, &first);
     *blocker = first;
     return CF_NO_SLOT;
 }
@@ -211,12 +235,12 @@ static void wake(struct cf_ring_header *header, const struct cf_ring_peers *peer
 {
     uint32_t waiting, all = 0;
 
-    /* W7. One writer, so no read-modify-write is needed. Release: pairs with the acquire of the
+    /* W7. One writer, so no read-modify-write is needed. Release: pairs with the acquire R9 of the
      * word in cf_reader_prepare_wait() (reader.c): who sees it sees the frame. */
     atomic_store_explicit(&header->wake,
                           atomic_load_explicit(&header->wake, memory_order_relaxed) + 1,
                           memory_order_release);
-    /* Pairs with the fence in cf_reader_prepare_wait(). Either this side sees `waiting` below, or
+    /* Pairs with the fence R9 in cf_reader_prepare_wait(). Either this side sees `waiting` below, or
      * the subscriber sees the new word and does not sleep. */
     atomic_thread_fence(memory_order_seq_cst);
     for (uint32_t i = 0; i < peers->count; i++) {
@@ -269,19 +293,21 @@ void cf_writer_end(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
 
 void cf_writer_set_waiting(struct cf_ring_writer *w, bool waits)
 {
-    /* The fence pairs with the one in cf_reader_let_go() and cf_reader_advance() (reader.c): either
-     * the publisher's next look sees that the peer let go, or the peer sees this flag and wakes. */
+    /* W9. Relaxed: the fence orders it. That pairs with the fence R8 in notify_publisher()
+     * (reader.c): either the publisher's next look sees what the peer did, or the peer sees this
+     * flag and wakes it. */
     atomic_store_explicit(&w->header->publisher_waits, waits, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
 }
 
 void cf_hold_page_revoke(struct cf_hold_page *page, int error)
 {
-    /* Pairs with the load in cf_reader_revoked() (reader.c). The fence keeps every write to a slot
+    /* W11. Pairs with the load in cf_reader_revoked() (reader.c). The fence keeps every write to a slot
      * that this page held behind the word, so that a subscriber which reads 0 after its last read
      * of a picture has seen none of them. */
     atomic_store_explicit(&page->revoked, (uint32_t)-error, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
+    /* Release: as R8. */
     atomic_fetch_add_explicit(&page->ack, 1, memory_order_release);
     cf_futex_wake_all(&page->ack);
 }

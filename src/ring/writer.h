@@ -64,15 +64,16 @@ void cf_writer_start(struct cf_ring_writer *w, uint64_t first_seq);
 
 /* Why cf_writer_acquire() found nothing. */
 struct cf_ring_blocker {
-    uint32_t slot; /* the oldest slot it could not have; CF_NO_SLOT if the publisher has them all */
+    uint32_t slot; /* that it could not have; CF_NO_SLOT if the publisher has them all */
     uint32_t peer; /* index of one subscriber in the way of it */
+    bool late;     /* that subscriber is in order and has yet to take the slot's frame */
 };
 
 /*
  * Finds a slot that may be written, claims it (refs = 1) and returns its number: one that never
  * held a frame, else the oldest frame that nobody needs. CF_NO_SLOT if there is none, with the
- * reason in *blocker. With `wait_for_order`, frames that an in-order peer has yet to read are
- * needed.
+ * reason in *blocker: the oldest frame that somebody is late for, else the oldest that is held.
+ * With `wait_for_order`, frames that an in-order peer has yet to take (is late for) are needed.
  */
 uint32_t cf_writer_acquire(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
                            bool wait_for_order, struct cf_ring_blocker *blocker);
@@ -90,6 +91,10 @@ uint32_t cf_writer_blockers(const struct cf_ring_writer *w, const struct cf_ring
 bool cf_writer_blocks(const struct cf_ring_writer *w, const struct cf_ring_peers *peers,
                       uint32_t index, uint32_t slot, bool wait_for_order);
 
+/* Whether peer `index` is in order and has yet to take the frame of `slot`. */
+bool cf_writer_late(const struct cf_ring_writer *w, const struct cf_ring_peers *peers,
+                    uint32_t index, uint32_t slot);
+
 /* One claim more or less. The last one of an unpublished slot makes it free. */
 void cf_writer_ref(struct cf_ring_writer *w, uint32_t slot);
 void cf_writer_unref(struct cf_ring_writer *w, uint32_t slot);
@@ -103,7 +108,9 @@ uint64_t cf_writer_publish(struct cf_ring_writer *w, const struct cf_ring_peers 
 void cf_writer_end(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
                    enum cf_ring_state state);
 
-/* Says in the header whether the publisher is about to sleep for its peers (see layout.h). */
+/* Says in the header whether the publisher is about to sleep for its peers (see layout.h). Who wants
+ * to sleep says so first, reads the peers' ack words, calls cf_writer_acquire() or
+ * cf_writer_blockers() once more, and sleeps on the words of all that are in the way. */
 void cf_writer_set_waiting(struct cf_ring_writer *w, bool waits);
 
 /* Tells a peer that its page no longer counts, before the caller takes it out of the set; wakes a

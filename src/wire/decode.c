@@ -15,8 +15,8 @@
 #include "format/format.h"
 #include "wire/endpoint.h"
 
-/* Sequence numbers have 58 bits. */
-#define SEQ_LIMIT (UINT64_C(1) << 58)
+/* Sequence numbers have 58 bits, and the last one of these is no frame's. */
+#define SEQ_LIMIT ((UINT64_C(1) << 58) - 1)
 /* Most control memory that is mapped for a peer: several times what 64 slots need. */
 #define MAX_CONTROL_SIZE (UINT64_C(1) << 20)
 /* Most frame memory, and what slots are multiples of, so that samples of any format are aligned. */

@@ -60,6 +60,13 @@ int test_patience_ms(void)
     return 10000 * SLOWNESS;
 }
 
+int test_seconds(int usual)
+{
+    const char *wanted = getenv("CUFRAMES_TEST_SECONDS");
+
+    return wanted && atoi(wanted) > 0 ? atoi(wanted) : usual;
+}
+
 int64_t test_deadline_ms(int timeout_ms)
 {
     return cuframes_now_ns() + (int64_t)timeout_ms * SLOWNESS * 1000000;

@@ -148,6 +148,9 @@ bool test_pause_until(int64_t deadline_ns);
 /* For a wait that a passing test never waits out: 10 s, longer under sanitizers. */
 int test_patience_ms(void);
 
+/* How long a test that can go on for ever goes on: $CUFRAMES_TEST_SECONDS, or what it likes. */
+int test_seconds(int usual);
+
 /* Whether descriptor `fd` polls readable within `timeout_ms`. */
 bool test_readable(int fd, int timeout_ms);
 

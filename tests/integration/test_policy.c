@@ -209,6 +209,49 @@ TEST(wait_evicts_a_subscriber_that_never_releases)
     cuframes_publisher_destroy(publisher);
 }
 
+/* One holds a frame, as it may; another has stopped reading. Only that one is in the way. */
+TEST(wait_spares_who_only_holds)
+{
+    cuframes_publisher_config_t config = wait_config(50);
+    cuframes_publisher_t *publisher = make_publisher(&config);
+    cuframes_subscriber_t *holder = make_reader("cam", CUFRAMES_MODE_NEWEST_ONLY);
+    cuframes_subscriber_t *late = make_reader("cam", CUFRAMES_MODE_STRICT_ORDER);
+    cuframes_frame_t *frame;
+
+    publish(publisher, 0);
+    frame = take_frame(holder);
+    expect_frame(late, 0);
+    publish_many(publisher, 1, 10);
+    CHECK_EQ(publisher_stats(publisher).evicted, 1U);
+    CHECK_OK(cuframes_frame_check(frame));
+    check_pattern(frame);
+    cuframes_frame_release(frame);
+    expect_frame(holder, 10);
+    EXPECT_ERROR(late, CUFRAMES_ERR_EVICTED);
+    cuframes_subscriber_destroy(late);
+    cuframes_subscriber_destroy(holder);
+    cuframes_publisher_destroy(publisher);
+}
+
+/* Whatever has become of the slot that it held. */
+TEST(the_evicted_are_told_so)
+{
+    for (int more = 5; more < 10; more++) {
+        cuframes_publisher_config_t config = wait_config(20);
+        cuframes_publisher_t *publisher = make_publisher(&config);
+        cuframes_subscriber_t *reader = make_reader("cam", CUFRAMES_MODE_STRICT_ORDER);
+        cuframes_frame_t *frame;
+
+        publish(publisher, 0);
+        frame = take_frame(reader);
+        publish_many(publisher, 1, more);
+        EXPECT_ERROR(reader, CUFRAMES_ERR_EVICTED);
+        cuframes_frame_release(frame);
+        cuframes_subscriber_destroy(reader);
+        cuframes_publisher_destroy(publisher);
+    }
+}
+
 TEST(evicted_frames_say_that_they_are_no_longer_protected)
 {
     cuframes_publisher_config_t config = wait_config(50);

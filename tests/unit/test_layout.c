@@ -70,6 +70,7 @@ TEST(values_are_those_of_the_document)
     CHECK_EQ(cf_ref_make(5, 3), 5 << 6 | 3);
     CHECK_EQ(cf_ref_seq(cf_ref_make(CF_SEQ_LIMIT - 1, 63)), CF_SEQ_LIMIT - 1);
     CHECK_EQ(cf_ref_slot(cf_ref_make(CF_SEQ_LIMIT - 1, 63)), 63);
-    CHECK_EQ(CF_SEQ_LIMIT, UINT64_C(1) << 58);
+    CHECK_EQ(CF_SEQ_LIMIT, (UINT64_C(1) << 58) - 1);
+    CHECK_NE(cf_ref_make(CF_SEQ_LIMIT - 1, 63), CF_SEQ_INVALID);
     CHECK_EQ(CF_SEQ_INVALID, UINT64_MAX);
 }

@@ -58,14 +58,6 @@ struct publisher {
 
 static struct memory *memory;
 
-static int seconds(void)
-{
-    const char *text = getenv("CUFRAMES_TEST_SECONDS");
-    int value = text ? atoi(text) : 2;
-
-    return value > 0 ? value : 2;
-}
-
 static struct cf_ring_header *header(void)
 {
     return (struct cf_ring_header *)(void *)memory->control;
@@ -237,7 +229,7 @@ static void *run_subscriber(void *argument)
 /* Runs the publisher in this thread; two of the subscribers read in order, one the newest. */
 static void run_threads(bool wait)
 {
-    int64_t end = cf_now_ns() + seconds() * CF_NS_PER_S;
+    int64_t end = cf_now_ns() + test_seconds(2) * CF_NS_PER_S;
     struct subscriber subscribers[SUBSCRIBERS];
     pthread_t threads[SUBSCRIBERS];
     struct cf_ring_blocker blocker;
@@ -332,7 +324,7 @@ static void publish_for(struct publisher *p, int64_t ns)
 
 TEST(killed_processes_leave_whole_frames_to_the_others)
 {
-    int64_t end = cf_now_ns() + seconds() * CF_NS_PER_S;
+    int64_t end = cf_now_ns() + test_seconds(2) * CF_NS_PER_S;
     pid_t pids[SUBSCRIBERS];
     uint32_t kills = 0, left_held = 0;
     struct publisher p;
@@ -367,7 +359,7 @@ TEST(killed_processes_leave_whole_frames_to_the_others)
 /* The harness gives each test the time that it has been told to take, and some more. */
 __attribute__((constructor)) static void set_timeouts(void)
 {
-    unsigned timeout_s = (unsigned)seconds() + 30;
+    unsigned timeout_s = (unsigned)test_seconds(2) + 30;
 
     test_case_threads_never_see_a_torn_frame.timeout_s = timeout_s;
     test_case_threads_get_every_frame_under_the_wait_policy.timeout_s = timeout_s;
