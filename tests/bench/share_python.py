@@ -35,10 +35,12 @@ class Meter:
             self.end, self.cpu_end = time.monotonic_ns(), time.process_time_ns()
 
     def finish(self):
-        print(json.dumps({
+        # One write for the line and its end: the other process writes to the same pipe.
+        sys.stdout.write(json.dumps({
             "side": self.side, "frames": self.done - 1, "seconds": (self.end - self.start) / 1e9,
             "cpu_s": (self.cpu_end - self.cpu) / 1e9, "sum": self.sum % 2**64,
-            "latency_ns": self.latency_ns[1:]}), flush=True)
+            "latency_ns": self.latency_ns[1:]}) + "\n")
+        sys.stdout.flush()
 
 
 def acquire(semaphore):
