@@ -47,6 +47,12 @@ def isolation(directory):
     return sum(name not in mine for name in its)
 
 
+def readers_line(namespaces):
+    if namespaces == 0:
+        return "readers, all in the same namespaces (this machine does not allow new ones)"
+    return f"readers, one of them with {namespaces} namespaces of its own"
+
+
 def main(directory, names):
     results = [load(directory / f"{name}.json") for name in names]
     processes = load(directory / "processes.json")
@@ -59,7 +65,7 @@ def main(directory, names):
     rows = [
         (opened, what),
         (processes["decoders"], "decoders (processes with FFmpeg's decoders loaded)"),
-        (len(results), f"readers, one of them with {isolation(directory)} namespaces of its own"),
+        (len(results), readers_line(isolation(directory))),
     ]
     rows += [(result["received"], f"frames to {name} ({result['fps']:.1f} a second, "
               f"{result['missed']} missed, p50 {result['latency_us']['p50']:.0f} us after publishing)")
