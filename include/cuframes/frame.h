@@ -26,10 +26,12 @@ typedef enum cuframes_memory {
 
 /** Frame flags. */
 enum {
-    CUFRAMES_FRAME_DISCONTINUITY = 1u << 0, /**< time or content do not follow the frame before */
-    CUFRAMES_FRAME_CORRUPT = 1u << 1,       /**< the decoder reported damage */
-    CUFRAMES_FRAME_GENERATION = 1u << 2,    /**< first frame this subscriber sees of a generation */
-    CUFRAMES_FRAME_KEY = 1u << 3            /**< decoded from a key frame */
+    /** Time or content do not follow the frame that this subscriber had before: the publisher
+     *  said so of this frame, or of one in between that the subscriber did not get. */
+    CUFRAMES_FRAME_DISCONTINUITY = 1u << 0,
+    CUFRAMES_FRAME_CORRUPT = 1u << 1,    /**< the decoder reported damage */
+    CUFRAMES_FRAME_GENERATION = 1u << 2, /**< first frame this subscriber sees of a generation */
+    CUFRAMES_FRAME_KEY = 1u << 3         /**< decoded from a key frame */
 };
 
 /** Where a capture time comes from. */

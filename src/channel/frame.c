@@ -70,6 +70,7 @@ int cf_frame_read(cuframes_frame_t *frame)
     frame->capture_ns = slot->capture_ns;
     frame->published_ns = slot->published_ns;
     frame->flags = slot->flags & CF_FRAME_FLAGS;
+    frame->discontinuities = slot->discontinuities;
     frame->user_size = slot->user_size;
     frame->color =
         (cuframes_color_t){slot->color[0], slot->color[1], slot->color[2], slot->color[3]};

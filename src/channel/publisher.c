@@ -279,7 +279,7 @@ static void switch_generation(cuframes_publisher_t *publisher, struct cf_generat
 {
     struct cf_generation *old = publisher->current;
 
-    cf_writer_start(&new->writer, old->writer.next_seq);
+    cf_writer_follow(&new->writer, &old->writer);
     cf_writer_end(&old->writer, &publisher->peers, CF_RING_SUPERSEDED);
     cf_clients_renew_pages(publisher, old->writer.next_seq);
     publisher->current = cf_generation_ref(new);

@@ -224,13 +224,23 @@ static void count_gap(cuframes_subscriber_t *s, cuframes_frame_t *frame)
     count(&s->missed, gap);
 }
 
+/* A break in time that lay among the frames this subscriber did not get is told with the first
+ * one after it. */
+static void flag(cuframes_subscriber_t *s, cuframes_frame_t *frame)
+{
+    if (!s->any && frame->discontinuities != s->discontinuities)
+        frame->flags |= CUFRAMES_FRAME_DISCONTINUITY;
+    frame->flags |= s->next_flags;
+    s->discontinuities = frame->discontinuities;
+    s->next_flags = 0;
+}
+
 static void give(cuframes_subscriber_t *s, cuframes_frame_t *frame)
 {
     struct cf_hold_page *page = s->view->reader.page;
 
     count_gap(s, frame);
-    frame->flags |= s->next_flags;
-    s->next_flags = 0;
+    flag(s, frame);
     if (!s->any)
         count(&s->skipped, s->every - 1);
     s->any = false;

@@ -50,6 +50,7 @@ struct cuframes_frame {
     struct cf_view *view;
     struct cf_ring_hold hold;
     uint64_t missed;
+    uint64_t discontinuities; /* of the channel, up to this frame */
     uint32_t flags;
     /* Read from shared memory once, checked, and used from here. */
     int64_t pts_ns;
@@ -93,11 +94,12 @@ struct cuframes_subscriber {
     int epoll;                 /* what cuframes_subscriber_fd() gives; -1 = none */
 
     /* Where it is in the channel. */
-    uint64_t wanted;     /* sequence number it looks for next */
-    bool any;            /* the next frame is the first of an attachment: nothing was missed */
-    uint32_t next_flags; /* for the next frame */
-    int64_t due_ns;      /* max_fps: when the next frame is due */
-    int64_t spin_ns;     /* adaptive spin before sleeping */
+    uint64_t wanted;          /* sequence number it looks for next */
+    bool any;                 /* the next frame is the first of an attachment: nothing was missed */
+    uint32_t next_flags;      /* for the next frame */
+    uint64_t discontinuities; /* of the channel, up to the frame given last */
+    int64_t due_ns;           /* max_fps: when the next frame is due */
+    int64_t spin_ns;          /* adaptive spin before sleeping */
     uint32_t sleeps;
     bool may_spin;
 

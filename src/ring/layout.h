@@ -80,12 +80,16 @@ struct cf_ring_slot {
     uint8_t color[4]; /* matrix, primaries, transfer, range */
     uint32_t user_size;
     int32_t crop[4]; /* x, y, width, height */
-    uint8_t reserved[64];
+    /* How many frames of the channel had CUFRAMES_FRAME_DISCONTINUITY, this one included. A
+     * subscriber that missed such a frame learns of it from the next one. */
+    uint64_t discontinuities;
+    uint8_t reserved[56];
     uint8_t user[CUFRAMES_MAX_USER_DATA];
 };
 
 static_assert(sizeof(struct cf_ring_slot) == 128 + CUFRAMES_MAX_USER_DATA, "no hidden padding");
 static_assert(offsetof(struct cf_ring_slot, crop) == 48, "layout");
+static_assert(offsetof(struct cf_ring_slot, discontinuities) == 64, "layout");
 static_assert(offsetof(struct cf_ring_slot, user) == 128, "layout");
 
 struct cf_ring_header {

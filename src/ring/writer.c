@@ -47,6 +47,12 @@ void cf_writer_start(struct cf_ring_writer *w, uint64_t first_seq)
     w->next_seq = first_seq;
 }
 
+void cf_writer_follow(struct cf_ring_writer *w, const struct cf_ring_writer *previous)
+{
+    cf_writer_start(w, previous->next_seq);
+    w->discontinuities = previous->discontinuities;
+}
+
 static void order_append(struct cf_ring_writer *w, uint32_t slot)
 {
     struct cf_writer_slot *s = &w->slots[slot];
@@ -270,6 +276,8 @@ uint64_t cf_writer_publish(struct cf_ring_writer *w, const struct cf_ring_peers 
     uint64_t ref = cf_ref_make(seq, slot);
 
     write_meta(&header->slots[slot], meta);
+    w->discontinuities += (meta->flags & CUFRAMES_FRAME_DISCONTINUITY) != 0;
+    header->slots[slot].discontinuities = w->discontinuities;
     w->slots[slot].seq = seq;
     w->newest = slot;
     order_append(w, slot);

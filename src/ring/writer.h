@@ -39,6 +39,7 @@ struct cf_ring_writer {
     uint32_t slot_count;
     uint32_t newest; /* slot of the newest frame, CF_NO_SLOT before the first */
     uint64_t next_seq;
+    uint64_t discontinuities;  /* frames so far that were one */
     uint32_t oldest, youngest; /* ends of the order list */
     struct cf_writer_slot slots[CUFRAMES_MAX_SLOTS];
 };
@@ -57,10 +58,12 @@ struct cf_ring_meta {
 };
 
 /* Initialises `header` (cf_ring_size(slot_count) zeroed bytes) and the writer over it. The first
- * sequence number is 0 unless cf_writer_start() says otherwise, before the memory is shared. */
+ * sequence number is 0 unless one of the next two says otherwise, before the memory is shared. */
 void cf_writer_init(struct cf_ring_writer *w, struct cf_ring_header *header, uint32_t slot_count,
                     uint32_t generation);
 void cf_writer_start(struct cf_ring_writer *w, uint64_t first_seq);
+/* Goes on where another generation's ring ended: sequence numbers, discontinuities. */
+void cf_writer_follow(struct cf_ring_writer *w, const struct cf_ring_writer *previous);
 
 /* Why cf_writer_acquire() found nothing. */
 struct cf_ring_blocker {

@@ -78,6 +78,46 @@ TEST(everything_that_is_said_arrives)
     end_pair(&pair);
 }
 
+/* Takes the next frame and tells whether it is flagged as a discontinuity. */
+static bool next_is_break(cuframes_subscriber_t *reader, int64_t pts_ns)
+{
+    cuframes_frame_t *frame = take_frame(reader);
+    bool flagged = cuframes_frame_flags(frame) & CUFRAMES_FRAME_DISCONTINUITY;
+
+    CHECK_EQ(cuframes_frame_pts_ns(frame), pts_ns);
+    cuframes_frame_release(frame);
+    return flagged;
+}
+
+TEST(a_break_in_a_frame_that_was_missed_is_told_with_the_next_one)
+{
+    cuframes_publisher_config_t config = small_config("cam"), other = small_config("cam");
+    cuframes_publisher_t *publisher = make_publisher(&config);
+    cuframes_subscriber_t *reader = make_reader("cam", CUFRAMES_MODE_NEWEST_ONLY);
+    cuframes_frame_meta_t broken = {.pts_ns = 1, .flags = CUFRAMES_FRAME_DISCONTINUITY};
+
+    publish(publisher, 0);
+    CHECK(!next_is_break(reader, 0));
+    publish_with(publisher, &broken);
+    publish(publisher, 2);
+    CHECK(next_is_break(reader, 2));
+    publish(publisher, 3);
+    CHECK(!next_is_break(reader, 3));
+    /* The count goes on in the memory of a new generation: its first frame is no break. */
+    broken.pts_ns = 4;
+    publish_with(publisher, &broken);
+    other.width = 32;
+    CHECK_OK(cuframes_publisher_reconfigure(publisher, &other));
+    publish(publisher, 5);
+    publish(publisher, 6);
+    CHECK(next_is_break(reader, 4));
+    CHECK(!next_is_break(reader, 6));
+    publish(publisher, 7);
+    CHECK(!next_is_break(reader, 7));
+    CHECK_OK(cuframes_subscriber_destroy(reader));
+    CHECK_OK(cuframes_publisher_destroy(publisher));
+}
+
 TEST(nothing_said_means_not_known)
 {
     cuframes_publisher_config_t config = small_config("cam");

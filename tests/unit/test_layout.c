@@ -41,6 +41,7 @@ TEST(slot_is_that_of_the_document)
     AT(cf_ring_slot, color, 40, 4);
     AT(cf_ring_slot, user_size, 44, 4);
     AT(cf_ring_slot, crop, 48, 16);
+    AT(cf_ring_slot, discontinuities, 64, 8);
     AT(cf_ring_slot, user, 128, 1024);
 }
 
