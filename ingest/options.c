@@ -38,6 +38,7 @@ enum option_id {
     OPT_SIZE,
     OPT_FORMAT,
     OPT_FPS,
+    OPT_OUTPUT,
     OPT_POLICY,
     OPT_ACK_TIMEOUT,
     OPT_SLOTS,
@@ -73,6 +74,7 @@ static const struct option long_options[] = {
     {"scale", required_argument, NULL, OPT_SIZE},
     {"format", required_argument, NULL, OPT_FORMAT},
     {"fps", required_argument, NULL, OPT_FPS},
+    {"output", required_argument, NULL, OPT_OUTPUT},
     {"policy", required_argument, NULL, OPT_POLICY},
     {"ack-timeout-ms", required_argument, NULL, OPT_ACK_TIMEOUT},
     {"slots", required_argument, NULL, OPT_SLOTS},
@@ -242,6 +244,31 @@ static bool parse_input_option(char *text, struct options *options)
     return true;
 }
 
+static bool add_rendition(const char *text, struct options *o)
+{
+    struct rendition_spec spec, *list;
+    char why[256];
+
+    if (!rendition_spec_parse(text, &spec, why, sizeof(why)))
+        return wrong("--output %s: %s; the form is NAME=WxH[@FPS][,format=F][,memory=host|cuda]",
+                     text, why);
+    if (spec.memory == CUFRAMES_MEMORY_CUDA)
+        return wrong("--output %s: this version decodes into host memory only; leave memory=cuda "
+                     "out",
+                     text);
+    for (int i = 0; i < o->rendition_count; i++)
+        if (strcmp(o->renditions[i].name, spec.name) == 0)
+            return wrong("--output %s: there is an output \"%s\" already; give each a name of its "
+                         "own",
+                         text, spec.name);
+    list = realloc(o->renditions, ((size_t)o->rendition_count + 1) * sizeof(*list));
+    if (!list)
+        return wrong("out of memory");
+    list[o->rendition_count++] = spec;
+    o->renditions = list;
+    return true;
+}
+
 static bool set_input(const char *text, struct options *options)
 {
     if (options->input)
@@ -331,6 +358,8 @@ static bool parse_channel_kind(int id, char *value, struct options *o)
         return parse_format(value, o);
     case OPT_FPS:
         return parse_double("fps", value, 0.001, 1000, &o->max_fps);
+    case OPT_OUTPUT:
+        return add_rendition(value, o);
     case OPT_POLICY:
         return parse_policy(value, o);
     case OPT_ACK_TIMEOUT:
@@ -390,12 +419,24 @@ static void say_what_is_missing(const struct requests *requests)
                                        "subscribers get pictures only");
 }
 
+static bool name_renditions(struct options *o)
+{
+    char why[256];
+
+    for (int i = 0; i < o->rendition_count; i++)
+        if (!rendition_spec_name(&o->renditions[i], o->key, why, sizeof(why)))
+            return wrong("--output %s: %s", o->renditions[i].name, why);
+    return true;
+}
+
 static bool check(struct options *o)
 {
     if (!o->key)
         return wrong("--key is missing: give the channel a name");
     if (cuframes_check_key(o->key))
         return wrong("--key: %s", cuframes_last_error());
+    if (!name_renditions(o))
+        return false;
     if (!o->input)
         return wrong("there is no input: give a URL, a file or a device");
     if (o->policy == CUFRAMES_POLICY_STRICT_WAIT && o->ack_timeout_ms <= 0) {
@@ -473,5 +514,6 @@ bool options_parse(struct options *options, int argc, char **argv, const char *p
 void options_fini(struct options *options)
 {
     free(options->input);
+    free(options->renditions);
     av_dict_free(&options->input_options);
 }

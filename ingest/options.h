@@ -10,6 +10,8 @@
 
 #include <cuframes/cuframes.h>
 
+#include "rendition_spec.h"
+
 enum transport { TRANSPORT_TCP, TRANSPORT_UDP, TRANSPORT_AUTO };
 
 struct options {
@@ -27,6 +29,9 @@ struct options {
     bool format_given;
     cuframes_format_t format;
     double max_fps; /* 0 = all */
+
+    struct rendition_spec *renditions; /* --output */
+    int rendition_count;
 
     cuframes_policy_t policy;
     int32_t ack_timeout_ms;

@@ -7,6 +7,7 @@
 
 #include <libavutil/pixdesc.h>
 
+#include "fill.h"
 #include "log.h"
 #include "pixfmt.h"
 #include "shutdown.h"
@@ -14,15 +15,17 @@
 #define NANOSECONDS           1000000000
 #define SUBSCRIBER_PATIENCE_S 60
 
-void output_init(struct output *output, const struct options *options, struct channel *channel,
-                 struct pictures *pictures)
+int output_init(struct output *output, const struct options *options, struct channel *channel,
+                struct pictures *pictures)
 {
     *output = (struct output){.options = options, .channel = channel, .pictures = pictures};
+    return renditions_init(&output->renditions, options);
 }
 
 void output_fini(struct output *output)
 {
     converter_fini(&output->converter);
+    renditions_fini(&output->renditions);
 }
 
 static bool is_key(const AVFrame *frame)
@@ -50,7 +53,7 @@ static cuframes_frame_meta_t describe(const struct output *output, const AVFrame
     meta.capture_source = stamp.source;
     meta.flags = (is_key(frame) ? CUFRAMES_FRAME_KEY : 0) |
                  (is_corrupt(frame) ? CUFRAMES_FRAME_CORRUPT : 0) |
-                 (output->discontinuity ? CUFRAMES_FRAME_DISCONTINUITY : 0);
+                 (output->breaks != output->breaks_told ? CUFRAMES_FRAME_DISCONTINUITY : 0);
     meta.crop = (cuframes_rect_t){
         .x = (int32_t)frame->crop_left,
         .y = (int32_t)frame->crop_top,
@@ -69,13 +72,15 @@ static enum output_result wait_for_subscribers(struct output *output)
 
     while (!output->subscribers_came) {
         cuframes_publisher_stats(output->channel->publisher, &stats);
-        output->subscribers_came = stats.subscribers >= wanted;
+        output->subscribers_came =
+            FFMIN((int32_t)stats.subscribers, renditions_subscribers(&output->renditions)) >=
+            (int32_t)wanted;
         if (output->subscribers_came)
             break;
         if (cuframes_now_ns() > deadline) {
             log_line(CUFRAMES_LOG_ERROR,
-                     "%u of %u subscribers came within %d s (--wait-subscribers)",
-                     stats.subscribers, wanted, SUBSCRIBER_PATIENCE_S);
+                     "fewer than %u subscribers came to a channel within %d s (--wait-subscribers)",
+                     wanted, SUBSCRIBER_PATIENCE_S);
             return OUTPUT_FAILED;
         }
         if (!shutdown_sleep_until(cuframes_now_ns() + 5 * 1000 * 1000))
@@ -101,7 +106,7 @@ static enum output_result publish(struct output *output, cuframes_buffer_t *buff
         log_line(CUFRAMES_LOG_ERROR, "%s", cuframes_last_error());
         return OUTPUT_FAILED;
     }
-    output->discontinuity = false;
+    output->breaks_told = output->breaks;
     output->counters.published++;
     output->counters.copied += meta->copies != 0;
     output->counters.corrupt += (meta->flags & CUFRAMES_FRAME_CORRUPT) != 0;
@@ -117,37 +122,14 @@ static void explain_copy(struct output *output, const AVFrame *frame, const char
     output->copy_explained = true;
 }
 
-static void scale_sar(const struct channel *channel, const AVFrame *frame,
-                      struct geometry *geometry)
-{
-    AVRational sar = {channel->stream_sar_num, channel->stream_sar_den};
-
-    if (sar.num <= 0)
-        sar = frame->sample_aspect_ratio;
-    if (sar.num <= 0 || sar.den <= 0)
-        return;
-    av_reduce(&geometry->sar_num, &geometry->sar_den,
-              (int64_t)sar.num * frame->width * geometry->height,
-              (int64_t)sar.den * frame->height * geometry->width, INT32_MAX);
-}
-
 /* A slot for a picture that is not in one yet. */
 static int claim_for(struct output *output, const AVFrame *frame, const struct conversion *to,
                      bool converted, cuframes_buffer_t **buffer)
 {
-    struct geometry geometry = {.width = to->width, .height = to->height, .format = to->format};
-    int err;
-
     /* The decoder has slots: the channel's geometry is its affair. */
     if (!converted && atomic_load(&output->pictures->claimed) > 0)
         return channel_claim_same(output->channel, to->width, to->height, to->format, buffer);
-    err = channel_plain_layout(&geometry.layout, to->format, to->width, to->height);
-    if (err)
-        return err;
-    geometry.decoder_slots = 1; /* the one that is being written */
-    geometry.color = converted ? converter_color(frame, to->format) : pixfmt_frame_color(frame);
-    scale_sar(output->channel, frame, &geometry);
-    return channel_claim(output->channel, &geometry, buffer);
+    return fill_claim(output->channel, frame, to, converted, buffer);
 }
 
 static enum output_result no_slot(struct output *output, int err)
@@ -179,17 +161,11 @@ static enum output_result publish_written(struct output *output, AVFrame *frame,
     err = claim_for(output, frame, &to, convert, &buffer);
     if (err)
         return no_slot(output, err);
-    meta->copies = 1;
-    meta->crop = (cuframes_rect_t){.width = to.width, .height = to.height};
-    if (convert) {
+    if (convert)
         explain_copy(output, frame, "it is converted into its slot");
-        meta->color = converter_color(frame, to.format);
-        err = converter_run(&output->converter, frame, &to, buffer);
-    } else {
-        if (atomic_load(&output->pictures->claimed) == 0)
-            explain_copy(output, frame, "the decoder has picture memory of its own");
-        copy_picture(frame, buffer);
-    }
+    else if (atomic_load(&output->pictures->claimed) == 0)
+        explain_copy(output, frame, "the decoder has picture memory of its own");
+    err = fill_buffer(&output->converter, frame, &to, convert, buffer, meta);
     if (err < 0) {
         log_line(CUFRAMES_LOG_ERROR, "cannot convert %s to %s %dx%d",
                  av_get_pix_fmt_name(frame->format), cuframes_format_name(to.format), to.width,
@@ -214,22 +190,46 @@ static enum output_result publish_picture(struct output *output, AVFrame *frame,
     return publish_written(output, frame, meta);
 }
 
-enum output_result output_frame(struct output *output, AVFrame *frame, AVRational time_base)
+void output_break(struct output *output, enum timeline_break kind)
+{
+    output->breaks++;
+    timeline_break(&output->timeline, kind);
+}
+
+/* The frame's time on the channel's time line. */
+static int64_t place_in_time(struct output *output, const AVFrame *frame, AVRational time_base)
 {
     int64_t ts = frame->best_effort_timestamp;
     int64_t pts_ns = CUFRAMES_NO_TIME;
+    bool jumped = false;
+
+    if (ts != AV_NOPTS_VALUE)
+        pts_ns = av_rescale_q(ts, time_base, (AVRational){1, NANOSECONDS});
+    pts_ns = timeline_map(&output->timeline, pts_ns, &jumped);
+    output->breaks += jumped;
+    return pts_ns;
+}
+
+enum output_result output_frame(struct output *output, AVFrame *frame, AVRational time_base)
+{
+    int64_t pts_ns = place_in_time(output, frame, time_base);
+    bool keep = timeline_keep(&output->timeline, pts_ns, output->options->max_fps);
+    enum output_result result = OUTPUT_OK;
     cuframes_frame_meta_t meta;
 
     output->counters.decoded++;
-    if (ts != AV_NOPTS_VALUE)
-        pts_ns = av_rescale_q(ts, time_base, (AVRational){1, NANOSECONDS});
-    pts_ns = timeline_map(&output->timeline, pts_ns, &output->discontinuity);
-    if (!timeline_keep(&output->timeline, pts_ns, output->options->max_fps)) {
-        output->counters.limited++;
+    output->counters.limited += !keep;
+    if (!keep && output->renditions.count == 0)
         return OUTPUT_OK;
-    }
     if (output->paced && !timeline_pace(&output->timeline, pts_ns))
         return OUTPUT_STOP;
     meta = describe(output, frame, pts_ns);
-    return publish_picture(output, frame, &meta);
+    if (!renditions_open(&output->renditions, frame, output->channel))
+        return OUTPUT_FAILED;
+    if (keep)
+        result = publish_picture(output, frame, &meta);
+    if (result == OUTPUT_OK &&
+        !renditions_publish(&output->renditions, frame, &meta, output->breaks))
+        result = OUTPUT_FAILED;
+    return result;
 }

@@ -11,6 +11,7 @@
 #include "channel.h"
 #include "convert.h"
 #include "pictures.h"
+#include "renditions.h"
 #include "stamps.h"
 #include "timeline.h"
 
@@ -32,11 +33,13 @@ struct output {
     struct channel *channel;
     struct pictures *pictures;
     struct converter converter;
+    struct renditions renditions;
     struct timeline timeline;
     struct stamps stamps;
     struct counters counters;
-    bool paced;         /* play at the pictures' own speed */
-    bool discontinuity; /* the next frame does not follow the last one */
+    bool paced; /* play at the pictures' own speed */
+    /* How often a picture did not follow the one before, and how many of these frames have told. */
+    unsigned breaks, breaks_told;
     bool subscribers_came;
     bool copy_explained;
 };
@@ -48,9 +51,12 @@ enum output_result {
     OUTPUT_FAILED /* said why */
 };
 
-void output_init(struct output *output, const struct options *options, struct channel *channel,
-                 struct pictures *pictures);
+int output_init(struct output *output, const struct options *options, struct channel *channel,
+                struct pictures *pictures);
 void output_fini(struct output *output);
+
+/* The next picture does not follow the last one. */
+void output_break(struct output *output, enum timeline_break kind);
 
 /* Publishes a frame, unless it is left out. `time_base` is that of its time stamps. */
 enum output_result output_frame(struct output *output, AVFrame *frame, AVRational time_base);

@@ -123,8 +123,7 @@ static enum source_verdict open_session(struct run *run)
         return verdict;
     if (run->connected_once && run->live) {
         run->output.counters.reconnects++;
-        run->output.discontinuity = true;
-        timeline_break(&run->output.timeline, TIMELINE_ELAPSED);
+        output_break(&run->output, TIMELINE_ELAPSED);
     }
     run->connected_once = true;
     run->opened_ns = cuframes_now_ns();
@@ -153,8 +152,7 @@ static enum session_end end_of_file(struct run *run)
     if (!run->options->loop)
         return SESSION_DONE;
     run->output.counters.loops++;
-    run->output.discontinuity = true;
-    timeline_break(&run->output.timeline, TIMELINE_NEXT_FRAME);
+    output_break(&run->output, TIMELINE_NEXT_FRAME);
     return SESSION_AGAIN;
 }
 
@@ -224,8 +222,8 @@ int session_run(const struct options *options)
     run->packet = av_packet_alloc();
     srandom((unsigned)cuframes_now_ns());
     if (run->packet && channel_init(&run->channel, options) == 0 &&
-        pictures_init(&run->pictures, &run->channel) == 0) {
-        output_init(&run->output, options, &run->channel, &run->pictures);
+        pictures_init(&run->pictures, &run->channel) == 0 &&
+        output_init(&run->output, options, &run->channel, &run->pictures) == 0) {
         end = run_sessions(run);
         if (run->output.counters.decoded > 0)
             status_summary(&run->output);
