@@ -67,6 +67,8 @@ static cuframes_publisher_config_t make_config(const struct channel *channel,
         .memory = CUFRAMES_MEMORY_HOST, /* the decoder writes with the processor */
         .socket_mode = options->socket_mode,
         .socket_group = options->socket_group,
+        .allowed_users = options->user_count > 0 ? options->users : NULL,
+        .allowed_user_count = options->user_count,
         .runtime_dir = options->runtime_dir,
         .layout = &geometry->layout,
         .fps_num = channel->fps_num,

@@ -71,6 +71,7 @@ static const char ingest_options[] =
     "  --memory auto|host     where frames are shared; both are host memory in this version\n"
     "  --socket-mode OCTAL    permissions of the channel's socket (default 600)\n"
     "  --socket-group GROUP   group of the channel's socket\n"
+    "  --allow-user USER      a user that may subscribe, and nobody else (may be repeated)\n"
     "  --runtime-dir DIR      where the sockets are\n"
     "\n"
     "  --stats-interval S     print a line of figures every S seconds\n"

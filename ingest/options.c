@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,7 @@ enum option_id {
     OPT_MEMORY,
     OPT_SOCKET_MODE,
     OPT_SOCKET_GROUP,
+    OPT_ALLOW_USER,
     OPT_RUNTIME_DIR,
     OPT_STATS_INTERVAL,
     OPT_LOG,
@@ -84,6 +86,7 @@ static const struct option long_options[] = {
     {"memory", required_argument, NULL, OPT_MEMORY},
     {"socket-mode", required_argument, NULL, OPT_SOCKET_MODE},
     {"socket-group", required_argument, NULL, OPT_SOCKET_GROUP},
+    {"allow-user", required_argument, NULL, OPT_ALLOW_USER},
     {"runtime-dir", required_argument, NULL, OPT_RUNTIME_DIR},
     {"stats-interval", required_argument, NULL, OPT_STATS_INTERVAL},
     {"log", required_argument, NULL, OPT_LOG},
@@ -230,6 +233,22 @@ static bool parse_mode(const char *text, struct options *options)
     return true;
 }
 
+/* One user more who may subscribe, by name or number. */
+static bool parse_user(const char *text, struct options *options)
+{
+    const struct passwd *user = getpwnam(text);
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+
+    if (!user && (text[0] < '0' || text[0] > '9' || *end || number >= UINT32_MAX))
+        return wrong("--allow-user %s: there is no such user; give a name or a number", text);
+    if (options->user_count == CUFRAMES_MAX_ALLOWED_USERS)
+        return wrong("--allow-user %s: at most %d users are possible; use --socket-group", text,
+                     CUFRAMES_MAX_ALLOWED_USERS);
+    options->users[options->user_count++] = user ? user->pw_uid : (uint32_t)number;
+    return true;
+}
+
 static bool parse_input_option(char *text, struct options *options)
 {
     char *value = strchr(text, '=');
@@ -373,6 +392,8 @@ static bool parse_channel_kind(int id, char *value, struct options *o)
         return parse_memory(value);
     case OPT_SOCKET_MODE:
         return parse_mode(value, o);
+    case OPT_ALLOW_USER:
+        return parse_user(value, o);
     case OPT_SOCKET_GROUP:
         o->socket_group = value;
         return true;

@@ -40,6 +40,8 @@ struct options {
     int32_t wait_subscribers;
     uint32_t socket_mode;
     const char *socket_group;
+    uint32_t users[CUFRAMES_MAX_ALLOWED_USERS];
+    uint32_t user_count;
     const char *runtime_dir;
 
     double stats_interval_s; /* 0 = never */

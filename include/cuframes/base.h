@@ -40,6 +40,8 @@
 #define CUFRAMES_MAX_DIMENSION 32768
 /** Most planes of a format. */
 #define CUFRAMES_MAX_PLANES 4
+/** Most users on a channel's list of those who may connect. */
+#define CUFRAMES_MAX_ALLOWED_USERS 64
 /** Most bytes that a publisher may attach to one frame. */
 #define CUFRAMES_MAX_USER_DATA 1024
 

@@ -121,7 +121,9 @@ struct PublisherOptions {
     std::int32_t max_holds = 0;
     std::uint32_t socket_mode = 0;
     std::string socket_group; /**< "" = the process's */
-    std::string runtime_dir;  /**< "" = the default */
+    /** Users that may connect; none = whoever the socket's permissions let through. */
+    std::optional<std::vector<std::uint32_t>> allowed_users;
+    std::string runtime_dir; /**< "" = the default */
     std::optional<cuframes_layout_t> layout;
     std::int32_t fps_num = 0, fps_den = 0;
     std::int32_t sar_num = 0, sar_den = 0;
@@ -152,6 +154,11 @@ struct PublisherOptions {
         result.sar_num = sar_num;
         result.sar_den = sar_den;
         result.color = color;
+        if (allowed_users) {
+            static const std::uint32_t nobody = 0;
+            result.allowed_users = allowed_users->empty() ? &nobody : allowed_users->data();
+            result.allowed_user_count = static_cast<std::uint32_t>(allowed_users->size());
+        }
         return result;
     }
 };

@@ -59,16 +59,22 @@ typedef struct cuframes_publisher_config {
     /** Most frames one subscriber may hold. 0 = slots - 2 (but at least 1), so that one greedy
      *  subscriber cannot stop the channel. At most slots - 1. */
     int32_t max_holds;
-    uint32_t socket_mode;     /**< permission bits of the socket, 0 = 0600 */
+    /** Permission bits of the socket, 0 = 0600; with allowed_users 0666. */
+    uint32_t socket_mode;
     const char *socket_group; /**< name or number of the socket's group; NULL = the process's */
     const char *runtime_dir;  /**< NULL = cuframes_runtime_dir() */
     /** Where the planes are; NULL = packed. Copied. Must leave room for width x height. */
     const cuframes_layout_t *layout;
-    int32_t fps_num, fps_den; /**< nominal frame rate, 0/0 = unknown */
-    int32_t sar_num, sar_den; /**< shape of a pixel, 0/0 = unknown */
-    cuframes_color_t color;   /**< colour of frames that do not say otherwise */
-    uint32_t _pad;
-    uint64_t _reserved[8];
+    int32_t fps_num, fps_den;    /**< nominal frame rate, 0/0 = unknown */
+    int32_t sar_num, sar_den;    /**< shape of a pixel, 0/0 = unknown */
+    cuframes_color_t color;      /**< colour of frames that do not say otherwise */
+    uint32_t allowed_user_count; /**< at most CUFRAMES_MAX_ALLOWED_USERS */
+    /** Numbers of the users that may connect through the socket's name, as this process sees them
+     *  (SO_PEERCRED); NULL = whoever the socket's permissions let through. This process's user and
+     *  root may always. A user without a number in this user namespace is 65534. Connections that
+     *  are handed to cuframes_publisher_add_client() are not checked. Copied. */
+    const uint32_t *allowed_users;
+    uint64_t _reserved[7];
 } cuframes_publisher_config_t;
 
 /** What is known about a frame. Zero-initialise it, then set pts_ns and capture_ns. */

@@ -51,6 +51,14 @@ static int check_config(const cuframes_publisher_config_t *config)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG,
                        "socket_mode is %#o: only the permission bits 0777 may be set",
                        config->socket_mode);
+    if (config->allowed_user_count > CUFRAMES_MAX_ALLOWED_USERS)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "allowed_user_count is %u: at most %d are possible",
+                       config->allowed_user_count, CUFRAMES_MAX_ALLOWED_USERS);
+    if (config->allowed_user_count > 0 && !config->allowed_users)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "allowed_user_count is %u, but allowed_users is NULL",
+                       config->allowed_user_count);
     if (!(config->flags & CUFRAMES_PUBLISHER_NO_SOCKET) &&
         (err = cf_runtime_dir_resolve(config->runtime_dir, dir)) != 0)
         return err;

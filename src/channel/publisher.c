@@ -31,9 +31,11 @@ void cf_publisher_unref(cuframes_publisher_t *publisher)
 static int open_endpoint(cuframes_publisher_t *publisher, const cuframes_publisher_config_t *config)
 {
     char dir[CF_RUNTIME_DIR_SIZE];
-    mode_t mode = config->socket_mode ? (mode_t)config->socket_mode : 0600;
+    mode_t mode = config->allowed_users ? 0666 : 0600;
     int err;
 
+    if (config->socket_mode)
+        mode = (mode_t)config->socket_mode;
     if (config->flags & CUFRAMES_PUBLISHER_NO_SOCKET)
         return CUFRAMES_OK;
     if ((err = cf_runtime_dir_resolve(config->runtime_dir, dir)) != 0 ||
@@ -80,6 +82,10 @@ int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publ
     new->stats.newest_ns = CUFRAMES_NO_TIME;
     pthread_mutex_init(&new->lock, NULL);
     strncpy(new->key, config->key, sizeof(new->key) - 1);
+    new->restricted = config->allowed_users != NULL;
+    new->allowed_count = config->allowed_user_count;
+    for (uint32_t i = 0; i < new->allowed_count; i++)
+        new->allowed[i] = config->allowed_users[i];
 
     if ((err = make_generation(new, &info, &new->current)) != 0)
         goto free_publisher;

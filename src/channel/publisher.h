@@ -45,6 +45,7 @@ struct cf_client {
     struct cf_fork_guard guard;
     struct cf_peer_credentials credentials;
     int64_t accepted_ns;
+    bool handed_in; /* by the program, not through the socket's name */
     enum cf_client_role role;
     bool adopting; /* was sent a generation and has not yet said that it mapped it */
 
@@ -67,6 +68,9 @@ struct cuframes_publisher {
     unsigned fork_count;
     char key[CUFRAMES_KEY_MAX + 1];
     uint32_t max_subscribers;
+    bool restricted; /* only these users, and those who always may, connect by name */
+    uint32_t allowed_count;
+    uid_t allowed[CUFRAMES_MAX_ALLOWED_USERS];
 
     pthread_mutex_t lock;
     struct cf_generation *current; /* what subscribers read */
@@ -150,6 +154,11 @@ void cf_clients_check_claims(cuframes_publisher_t *publisher);
 void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq);
 cuframes_subscriber_info_t cf_client_info(const cuframes_publisher_t *publisher,
                                           const struct cf_client *client);
+
+/* admission.c */
+
+/* Whether the peer may be here: PERMISSION if not. One that the program handed in may. */
+int cf_admission_check(cuframes_publisher_t *publisher, struct cf_client *client);
 
 /* service.c */
 int cf_service_start(cuframes_publisher_t *publisher);

@@ -356,6 +356,8 @@ static void hear_client(cuframes_publisher_t *publisher, struct cf_client *clien
         close_client(publisher, client);
     else if (err)
         refuse(publisher, client, err, cuframes_last_error());
+    else if (client->role == CF_CLIENT_NEW && (err = cf_admission_check(publisher, client)) != 0)
+        refuse(publisher, client, err, cuframes_last_error());
     else
         take_message(publisher, client, &message);
 }
@@ -378,7 +380,7 @@ static void limit_visitors(cuframes_publisher_t *publisher)
 }
 
 /* Takes a connected socket into the service; consumes it. */
-static void add_connection(cuframes_publisher_t *publisher, int socket)
+static void add_connection(cuframes_publisher_t *publisher, int socket, bool handed_in)
 {
     struct cf_client *client = cf_sys.calloc(1, sizeof(*client));
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP};
@@ -392,6 +394,7 @@ static void add_connection(cuframes_publisher_t *publisher, int socket)
     client->socket = socket;
     client->wake_socket = client->peer_socket = -1;
     client->accepted_ns = cf_now_ns();
+    client->handed_in = handed_in;
     cf_connection_credentials(socket, &client->credentials);
     cf_fork_guard_add(&client->guard, socket);
     client->next = publisher->all_clients;
@@ -434,7 +437,7 @@ static void accept_connections(cuframes_publisher_t *publisher)
             cf_sys.accept4(publisher->endpoint.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (socket >= 0) {
-            add_connection(publisher, socket);
+            add_connection(publisher, socket, false);
         } else if (errno == EMFILE || errno == ENFILE) {
             refuse_for_lack_of_descriptors(publisher);
         } else if (errno != EINTR && errno != ECONNABORTED) {
@@ -494,7 +497,7 @@ static void do_left_work(cuframes_publisher_t *publisher)
     publisher->added_count = 0;
     pthread_mutex_unlock(&publisher->lock);
     for (uint32_t i = 0; i < added; i++)
-        add_connection(publisher, fds[i]);
+        add_connection(publisher, fds[i], true);
     free(fds);
 
     for (struct cf_client *c = publisher->all_clients; c; c = following) {

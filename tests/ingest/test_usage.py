@@ -4,10 +4,18 @@ Command lines that are wrong, and inputs of other kinds: pipes, generators, HTTP
 """
 import http.server
 import os
+import pathlib
+import pwd
 import subprocess
 import threading
+import unittest
 
-from ingest_test import DISCONTINUITY, RECEIVED, IngestTest, main, parse_frames, parse_summary
+from ingest_test import (CUFRAMES, DISCONTINUITY, RECEIVED, TIMEOUT_S, IngestTest, main,
+                         parse_frames, parse_summary)
+
+
+def everybody_reaches(path):
+    return all(parent.stat().st_mode & 1 for parent in pathlib.Path(path).resolve().parents)
 
 
 class Usage(IngestTest):
@@ -45,6 +53,8 @@ class Usage(IngestTest):
             ("--timeout", "0", "--timeout"),
             ("--memory", "cuda", "host memory only"),
             ("--socket-mode", "999", "octal"),
+            ("--allow-user", "no-such-user", "no such user"),
+            ("--allow-user", "-1", "no such user"),
             ("--input-option", "novalue", "NAME=VALUE"),
             ("--url-file", "/nonexistent/url", "/nonexistent/url"),
             ("--url-env", "NO_SUCH_VARIABLE_HERE", "not set"),
@@ -106,6 +116,22 @@ class Inputs(IngestTest):
         self.assertEqual(len(frames), 30)
         self.assertIn("each picture is copied once", err)
         self.assertEqual(parse_summary(err).copied, parse_summary(err).published)
+
+    @unittest.skipUnless(os.geteuid() == 0, "must be root")
+    @unittest.skipUnless(everybody_reaches(CUFRAMES), "other users cannot run what was built here")
+    def test_users_that_may_subscribe(self):
+        nobody = pwd.getpwnam("nobody").pw_uid
+        source = self.ingest("testsrc2=size=64x48:rate=25", "--input-format", "lavfi", "--realtime",
+                             "--allow-user", "nobody", "--allow-user", "12345")
+        self.finish(self.framelog(1))
+        os.chmod(self.dir, 0o755)
+        for uid, wanted in ((nobody, ""), (12345, ""), (23456, "not on the list of users")):
+            result = subprocess.run([CUFRAMES, "info", "cam"], env=self.env, user=uid, group=uid,
+                                    extra_groups=[], capture_output=True, text=True,
+                                    timeout=TIMEOUT_S, check=False)
+            self.assertIn(wanted, result.stderr)
+            self.assertEqual(result.returncode == 0, not wanted, result.stderr)
+        self.assertIn("user 23456 (process", self.end(source)[1].decode())
 
     def test_a_camera_that_speaks_http(self):
         """An endless multipart stream is live: its end is a lost connection."""

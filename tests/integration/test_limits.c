@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -507,6 +508,82 @@ TEST(socket_permissions_are_kept)
     error = CUFRAMES_OK;
     test_spawn(&peer, subscribe_as_another, &error, NULL);
     test_join(&peer);
+    cuframes_publisher_destroy(publisher);
+}
+
+/* Tries to connect as a user, and meets what is expected. */
+struct attempt {
+    uid_t uid;
+    const char *refusal; /* what the sentence says; NULL = gets in */
+};
+
+static void attempt_as(struct test_peer *test, void *argument)
+{
+    const struct attempt *attempt = argument;
+    cuframes_subscriber_config_t config = reader_config("cam", 0);
+    cuframes_subscriber_t *reader = NULL;
+    cuframes_channel_report_t *report = NULL;
+
+    (void)test;
+    test_become(attempt->uid);
+    if (attempt->refusal) {
+        CHECK_ERR_SAYS(cuframes_subscriber_create(&config, &reader), CUFRAMES_ERR_PERMISSION,
+                       attempt->refusal);
+        CHECK_ERR_SAYS(cuframes_query(NULL, "cam", 1000, &report), CUFRAMES_ERR_PERMISSION,
+                       attempt->refusal);
+        return;
+    }
+    reader = make_subscriber(&config);
+    cuframes_subscriber_destroy(reader);
+}
+
+static void try_as(uid_t uid, const char *refusal)
+{
+    struct attempt attempt = {.uid = uid, .refusal = refusal};
+    struct test_peer peer;
+
+    test_spawn(&peer, attempt_as, &attempt, NULL);
+    test_join(&peer);
+}
+
+TEST(only_users_on_the_list_get_in)
+{
+    cuframes_publisher_config_t config = small_config("cam");
+    cuframes_subscriber_config_t handed = {.consumer_name = "handed"};
+    const uint32_t users[] = {12345, 23456};
+    cuframes_publisher_t *publisher;
+    cuframes_subscriber_t *reader;
+    int ends[2];
+
+    test_need_root();
+    CHECK_SYS(chmod(test_runtime_dir(), 0755));
+    config.allowed_users = users;
+    config.allowed_user_count = 2;
+    publisher = make_publisher(&config);
+    try_as(12345, NULL);
+    try_as(23456, NULL);
+    try_as(34567, "user 34567 is not on the list");
+    try_as(0, NULL);
+    CHECK_EQ(publisher_stats(publisher).refused, 2U);
+    /* The program's own decision to hand a connection over goes before the list. */
+    CHECK_SYS(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+    CHECK_OK(cuframes_publisher_add_client(publisher, ends[0]));
+    CHECK_OK(cuframes_subscriber_create_from_fd(&handed, ends[1], &reader));
+    cuframes_subscriber_destroy(reader);
+    cuframes_publisher_destroy(publisher);
+
+    /* Permissions that are given go first. */
+    config.socket_mode = 0600;
+    publisher = make_publisher(&config);
+    try_as(12345, "permission");
+    cuframes_publisher_destroy(publisher);
+
+    /* An empty list is a list. */
+    config.socket_mode = 0;
+    config.allowed_user_count = 0;
+    publisher = make_publisher(&config);
+    try_as(12345, "user 12345 is not on the list");
+    try_as(0, NULL);
     cuframes_publisher_destroy(publisher);
 }
 

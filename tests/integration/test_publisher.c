@@ -90,6 +90,9 @@ TEST(unknown_values_are_refused)
     REFUSE(max_holds, 4, CUFRAMES_ERR_INVALID_ARG, "max_holds");
     REFUSE(max_holds, -1, CUFRAMES_ERR_INVALID_ARG, "max_holds");
     REFUSE(socket_mode, 01777, CUFRAMES_ERR_INVALID_ARG, "socket_mode");
+    REFUSE(allowed_user_count, 1, CUFRAMES_ERR_INVALID_ARG, "allowed_users is NULL");
+    REFUSE(allowed_user_count, CUFRAMES_MAX_ALLOWED_USERS + 1, CUFRAMES_ERR_INVALID_ARG,
+           "at most 64");
     REFUSE(socket_group, "no-such-group-here", CUFRAMES_ERR_INVALID_ARG, "group");
     REFUSE(fps_num, -25, CUFRAMES_ERR_INVALID_ARG, "frame rate");
     REFUSE(fps_den, 1, CUFRAMES_ERR_INVALID_ARG, "frame rate");
