@@ -12,6 +12,7 @@
 #include <cuframes/error.h>
 #include <cuframes/format.h>
 #include <cuframes/frame.h>
+#include <cuframes/gpu.h>
 #include <cuframes/group.h>
 #include <cuframes/log.h>
 #include <cuframes/publisher.h>

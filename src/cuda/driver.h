@@ -166,8 +166,7 @@ enum {
     X(cuMemRelease, 10020, (cf_CUmemhandle handle))                                                \
     X(cuMemExportToShareableHandle, 10020,                                                         \
       (void *shareable, cf_CUmemhandle handle, int type, unsigned long long flags))                \
-    X(cuMemImportFromShareableHandle, 10020,                                                       \
-      (cf_CUmemhandle * handle, void *shareable, int type))                                        \
+    X(cuMemImportFromShareableHandle, 10020, (cf_CUmemhandle * handle, void *shareable, int type)) \
     X(cuMemAddressReserve, 10020,                                                                  \
       (cf_CUdeviceptr * pointer, size_t size, size_t alignment, cf_CUdeviceptr hint,               \
        unsigned long long flags))                                                                  \

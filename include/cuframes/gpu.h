@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * @file gpu.h
+ * The GPUs that this process sees.
+ *
+ * The NVIDIA driver (libcuda.so.1) is looked for at run time, once, when something first asks for
+ * a GPU. Indices are CUDA's in this process: containers and CUDA_VISIBLE_DEVICES renumber GPUs, so
+ * what is to mean the same everywhere is a UUID. All functions may be called from any thread.
+ */
+#ifndef CUFRAMES_GPU_H
+#define CUFRAMES_GPU_H
+
+#include <cuframes/base.h>
+
+CUFRAMES_BEGIN_DECLS
+
+/** Bytes of a UUID. */
+#define CUFRAMES_GPU_UUID_SIZE 16
+/** Bytes of a UUID as text, "GPU-01234567-89ab-cdef-0123-456789abcdef", NUL included. */
+#define CUFRAMES_GPU_UUID_TEXT 41
+/** Most characters of a GPU's name, the terminating NUL not counted. */
+#define CUFRAMES_GPU_NAME_MAX 127
+
+/** What a GPU can do for channels. */
+enum {
+    /** Channels can be in its memory. */
+    CUFRAMES_GPU_SHARES = 1u << 0,
+    /** It reads frames in host memory in place. */
+    CUFRAMES_GPU_READS_HOST = 1u << 1
+};
+
+/** A GPU. */
+typedef struct cuframes_gpu_info {
+    char name[CUFRAMES_GPU_NAME_MAX + 1];
+    uint8_t uuid[CUFRAMES_GPU_UUID_SIZE];
+    int32_t index;
+    uint32_t flags;         /**< CUFRAMES_GPU_… */
+    uint64_t memory_size;   /**< bytes */
+    int32_t driver_version; /**< of CUDA that the driver knows: 1000 * major + 10 * minor */
+    uint32_t _pad;
+    uint64_t _reserved[8];
+} cuframes_gpu_info_t;
+
+/**
+ * Number of GPUs that this process sees, or CUFRAMES_ERR_CUDA; then cuframes_last_error() says what
+ * this machine or container lacks.
+ */
+CUFRAMES_API int cuframes_gpu_count(void);
+
+/** Describes the GPU with that index; INVALID_ARG if there is none, CUDA as above. */
+CUFRAMES_API int cuframes_gpu_info(int32_t index, cuframes_gpu_info_t *info);
+
+/**
+ * Index of the GPU that `name` names: a number, or a UUID as nvidia-smi -L shows it or its
+ * beginning ("GPU-0123", also "MIG-…"). NOT_FOUND if this process does not see it, INVALID_ARG if
+ * it is no name or the beginning of several; CUDA as above.
+ */
+CUFRAMES_API int cuframes_gpu_find(const char *name, int32_t *index);
+
+/** 1 if the GPU with index `reader` can read the memory of the GPU `owner` in place (1 also if they
+ *  are the same), else 0; errors as cuframes_gpu_info(). */
+CUFRAMES_API int cuframes_gpu_can_read(int32_t reader, int32_t owner);
+
+/** "GPU-01234567-…" for the bytes of a UUID, into CUFRAMES_GPU_UUID_TEXT bytes. */
+CUFRAMES_API void cuframes_gpu_uuid_text(const uint8_t uuid[CUFRAMES_GPU_UUID_SIZE], char *text);
+
+CUFRAMES_END_DECLS
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Failures of the driver in words: which call, what it answered, what to do.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "cuda/driver.h"
+
+#include <cuframes/base.h>
+
+/*
+ * Records "<what>: <call>: <name> (<text>); <what to do>" for this thread, and returns the error:
+ * OUT_OF_MEMORY when the GPU is out of memory, else CUDA.
+ */
+int cf_cuda_failed(const struct cf_driver *driver, cf_CUresult result, const char *call,
+                   const char *format, ...) CUFRAMES_PRINTF(4, 5);
+
+/* Why the driver does not start, into `text`. Returns whether that means that there is no GPU. */
+bool cf_cuda_explain_start(const struct cf_driver *driver, cf_CUresult result, char *text,
+                           size_t size);
+
+/* Whether a context that answers so is of no more use. */
+bool cf_cuda_is_fatal(cf_CUresult result);
