@@ -52,6 +52,19 @@ static int parse(int argc, char **argv, struct settings *s)
     return TOOL_CONTINUE;
 }
 
+static void print_gpu(const cuframes_channel_info_t *info)
+{
+    char uuid[CUFRAMES_GPU_UUID_TEXT];
+
+    if (info->memory == CUFRAMES_MEMORY_CUDA) {
+        cuframes_gpu_uuid_text(info->gpu_uuid, uuid);
+        printf("gpu         %s\n", uuid);
+    } else if (info->notes & CUFRAMES_CHANNEL_GPU_UNUSED) {
+        printf("gpu         not used: the publisher's GPU cannot share its memory (its log says "
+               "why)\n");
+    }
+}
+
 static void print_channel(const cuframes_channel_info_t *info)
 {
     const char *format = cuframes_format_name(info->format);
@@ -62,6 +75,7 @@ static void print_channel(const cuframes_channel_info_t *info)
            info->layout.coded_height);
     printf("memory      %s, %" PRId32 " slots of %" PRIu64 " bytes, generation %" PRIu32 "\n",
            word_of_memory(info->memory), info->slots, info->layout.size, info->generation);
+    print_gpu(info);
     printf("policy      %s", word_of_policy(info->policy));
     if (info->policy == CUFRAMES_POLICY_STRICT_WAIT && info->ack_timeout_ms >= 0)
         printf(", evicts after %" PRId32 " ms", info->ack_timeout_ms);
@@ -99,13 +113,13 @@ static void print_stats(const cuframes_channel_info_t *info,
 
 static void print_readers(const cuframes_channel_report_t *report)
 {
-    static const char *const headings[] = {"NAME",   "MODE", "HELD", "RECEIVED",
-                                           "MISSED", "LAG",  "PID"};
+    static const char *const headings[] = {"NAME",   "MODE", "HELD",   "RECEIVED",
+                                           "MISSED", "LAG",  "ACCESS", "PID"};
     struct table table;
 
     if (!report->subscriber_count)
         return;
-    table_init(&table, "llrrrrr", headings);
+    table_init(&table, "llrrrrlr", headings);
     for (uint32_t i = 0; i < report->subscriber_count; i++) {
         const cuframes_subscriber_info_t *subscriber = &report->subscribers[i];
 
@@ -115,6 +129,7 @@ static void print_readers(const cuframes_channel_report_t *report)
         table_add(&table, "%" PRIu64, subscriber->received);
         table_add(&table, "%" PRIu64, subscriber->missed);
         table_add(&table, "%" PRIu64, subscriber->lag);
+        table_add(&table, "%s", cuframes_access_name(subscriber->access));
         if (subscriber->pid)
             table_add(&table, "%" PRId64, subscriber->pid);
         else

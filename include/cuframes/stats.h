@@ -9,6 +9,7 @@
 #include <cuframes/base.h>
 #include <cuframes/format.h>
 #include <cuframes/frame.h>
+#include <cuframes/gpu.h>
 
 CUFRAMES_BEGIN_DECLS
 
@@ -21,6 +22,25 @@ typedef enum cuframes_subscriber_mode {
     CUFRAMES_MODE_NEWEST_ONLY = 0, /**< each call gives the newest frame not yet given */
     CUFRAMES_MODE_STRICT_ORDER = 1 /**< each call gives the next frame in order */
 } cuframes_subscriber_mode_t;
+
+/** How a subscriber gets at the frames. */
+typedef enum cuframes_access {
+    CUFRAMES_ACCESS_UNKNOWN = 0,    /**< not attached yet */
+    CUFRAMES_ACCESS_IN_PLACE = 1,   /**< where they are: in host memory, or on their own GPU */
+    CUFRAMES_ACCESS_PEER = 2,       /**< in place from another GPU, over NVLink or PCIe */
+    CUFRAMES_ACCESS_REGISTERED = 3, /**< a GPU reads host memory in place, over PCIe */
+    CUFRAMES_ACCESS_STAGED = 4      /**< each frame is copied for it (CUFRAMES_SUBSCRIBER_STAGED) */
+} cuframes_access_t;
+
+/** "in place", "peer", "registered", "staged"; "unknown" for what is none of them. Static. */
+CUFRAMES_API const char *cuframes_access_name(cuframes_access_t access);
+
+/** Remarks on a channel. */
+enum {
+    /** There is a GPU, and CUFRAMES_MEMORY_AUTO chose host memory because the GPU cannot share its
+     *  memory; the publisher's log says why. */
+    CUFRAMES_CHANNEL_GPU_UNUSED = 1u << 0
+};
 
 /** What a channel is. */
 typedef struct cuframes_channel_info {
@@ -41,7 +61,10 @@ typedef struct cuframes_channel_info {
     int32_t max_holds;      /**< most frames that one subscriber may hold */
     int64_t pid; /**< publisher's process as this process sees it; 0 = another PID namespace */
     cuframes_layout_t layout;
-    uint64_t _reserved[8];
+    uint8_t gpu_uuid[CUFRAMES_GPU_UUID_SIZE]; /**< whose memory the frames are in; 0 = the host's */
+    uint32_t notes;                           /**< CUFRAMES_CHANNEL_… */
+    uint32_t _pad;
+    uint64_t _reserved[5];
 } cuframes_channel_info_t;
 
 /** What a publisher counts since it was created. */
@@ -59,7 +82,9 @@ typedef struct cuframes_publisher_stats {
         newest_ns; /**< when the newest frame was announced (CLOCK_MONOTONIC); CUFRAMES_NO_TIME = none */
     uint64_t newest_seq; /**< its sequence number; 0 if there is none */
     double fps;          /**< measured over the newest frames; 0 when unknown */
-    uint64_t _reserved[8];
+    uint32_t pending;    /**< frames published that wait for their stream to be announced */
+    uint32_t _pad;
+    uint64_t _reserved[7];
 } cuframes_publisher_stats_t;
 
 /** What a subscriber counts since it was created; reconnects do not reset it. */
@@ -73,20 +98,23 @@ typedef struct cuframes_subscriber_stats {
     uint32_t held;              /**< frames held now */
     uint32_t max_holds;         /**< granted */
     uint64_t publisher_dropped; /**< frames that the publisher had no free slot for */
-    uint64_t _reserved[7];
+    uint64_t staged;            /**< frames that were copied for it (staged access) */
+    cuframes_access_t access;   /**< how it gets at the frames */
+    uint32_t _pad;
+    uint64_t _reserved[5];
 } cuframes_subscriber_stats_t;
 
 /** How a publisher sees one of its subscribers. Counters are the subscriber's own words. */
 typedef struct cuframes_subscriber_info {
     char name[CUFRAMES_NAME_MAX + 1];
     cuframes_subscriber_mode_t mode;
-    uint32_t held;     /**< slots it holds now */
-    uint64_t received; /**< frames it says it got */
-    uint64_t missed;   /**< frames it says it missed */
-    uint64_t lag;      /**< newest sequence number + 1 less the next one it wants */
-    int64_t pid;       /**< as the publisher sees it; 0 = another PID namespace */
-    uint32_t uid;      /**< as the publisher sees it */
-    uint32_t _pad;
+    uint32_t held;            /**< slots it holds now */
+    uint64_t received;        /**< frames it says it got */
+    uint64_t missed;          /**< frames it says it missed */
+    uint64_t lag;             /**< newest sequence number + 1 less the next one it wants */
+    int64_t pid;              /**< as the publisher sees it; 0 = another PID namespace */
+    uint32_t uid;             /**< as the publisher sees it */
+    cuframes_access_t access; /**< how it says that it gets at the frames */
     uint64_t _reserved[4];
 } cuframes_subscriber_info_t;
 

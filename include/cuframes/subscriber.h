@@ -103,6 +103,8 @@ CUFRAMES_API int cuframes_subscriber_info(cuframes_subscriber_t *subscriber,
 /** Any thread. */
 CUFRAMES_API int cuframes_subscriber_stats(cuframes_subscriber_t *subscriber,
                                            cuframes_subscriber_stats_t *stats);
+/** How it gets at the frames now; UNKNOWN before it was attached. Any thread. */
+CUFRAMES_API cuframes_access_t cuframes_subscriber_access(const cuframes_subscriber_t *subscriber);
 /** The name it is known by at the publisher; valid until destroy. */
 CUFRAMES_API const char *cuframes_subscriber_name(const cuframes_subscriber_t *subscriber);
 

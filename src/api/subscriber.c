@@ -94,6 +94,29 @@ CUFRAMES_API int cuframes_subscriber_next(cuframes_subscriber_t *subscriber, voi
     return cf_subscriber_next(subscriber, frame, timeout_ms);
 }
 
+CUFRAMES_API const char *cuframes_access_name(cuframes_access_t access)
+{
+    switch (access) {
+    case CUFRAMES_ACCESS_IN_PLACE:
+        return "in place";
+    case CUFRAMES_ACCESS_PEER:
+        return "peer";
+    case CUFRAMES_ACCESS_REGISTERED:
+        return "registered";
+    case CUFRAMES_ACCESS_STAGED:
+        return "staged";
+    default:
+        return "unknown";
+    }
+}
+
+CUFRAMES_API cuframes_access_t cuframes_subscriber_access(const cuframes_subscriber_t *subscriber)
+{
+    if (!subscriber)
+        return CUFRAMES_ACCESS_UNKNOWN;
+    return (cuframes_access_t)atomic_load_explicit(&subscriber->access, memory_order_relaxed);
+}
+
 CUFRAMES_API int cuframes_subscriber_release(cuframes_subscriber_t *subscriber,
                                              cuframes_frame_t *frame)
 {

@@ -85,8 +85,9 @@ int cf_attach_over(cuframes_subscriber_t *s, int socket)
 
 static void tell_adopted(cuframes_subscriber_t *s)
 {
-    struct cf_message message = {.type = CF_MSG_ADOPTED,
-                                 .adopted.generation = s->view->info.generation};
+    struct cf_message message = {
+        .type = CF_MSG_ADOPTED,
+        .adopted = {.generation = s->view->info.generation, .access = s->view->memory->access}};
 
     /* A publisher that is gone is noticed by the next look at the connection. */
     cf_connection_send(s->link->socket, &message, NULL, 0);
@@ -98,6 +99,7 @@ static void use_view(cuframes_subscriber_t *s, struct cf_view *view)
     cf_view_unref(s->view);
     s->view = view;
     atomic_store_explicit(&s->granted, view->max_holds, memory_order_relaxed);
+    atomic_store_explicit(&s->access, view->memory->access, memory_order_relaxed);
     s->next_flags |= CUFRAMES_FRAME_GENERATION;
     tell_adopted(s);
 }

@@ -154,6 +154,7 @@ cuframes_subscriber_info_t cf_client_info(const cuframes_publisher_t *publisher,
         .lag = cursor < writer->next_seq ? writer->next_seq - cursor : 0,
         .pid = client->credentials.pid,
         .uid = client->credentials.uid,
+        .access = client->access,
     };
 
     memcpy(info.name, client->name, sizeof(info.name));

@@ -98,7 +98,8 @@ CUFRAMES_API int cuframes_frame_release(cuframes_frame_t *frame)
 
 CUFRAMES_API const void *cuframes_frame_data(const cuframes_frame_t *frame)
 {
-    return (const uint8_t *)frame->view->memory->base + frame->hold.slot * frame->view->slot_stride;
+    return (const uint8_t *)frame->view->memory->base + frame->view->slot_offset +
+           frame->hold.slot * frame->view->slot_stride;
 }
 
 CUFRAMES_API void *cuframes_frame_cuda_ptr(const cuframes_frame_t *frame)

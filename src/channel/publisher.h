@@ -57,10 +57,11 @@ struct cf_client {
     int peer_socket; /* the other end, until it has been sent */
     /* Under the lock. */
     struct cf_page *page;
-    bool attached;       /* is in the peer table */
-    int dismissed;       /* error that the service thread shall close it with */
-    uint32_t excesses;   /* looks in a row that found it with more holds than it was granted */
-    uint64_t block_mark; /* see wait.c */
+    bool attached;            /* is in the peer table */
+    cuframes_access_t access; /* how it says that it reads the frames */
+    int dismissed;            /* error that the service thread shall close it with */
+    uint32_t excesses;        /* looks in a row that found it with more holds than it was granted */
+    uint64_t block_mark;      /* see wait.c */
 };
 
 struct cuframes_publisher {

@@ -275,12 +275,14 @@ static void attach(cuframes_publisher_t *publisher, struct cf_client *client,
 }
 
 /* A subscriber has mapped what it was sent; by now there may be something newer. */
-static void adopted(cuframes_publisher_t *publisher, struct cf_client *client)
+static void adopted(cuframes_publisher_t *publisher, struct cf_client *client,
+                    const struct cf_msg_adopted *adopted)
 {
     bool pending;
 
     client->adopting = false;
     pthread_mutex_lock(&publisher->lock);
+    client->access = (cuframes_access_t)adopted->access;
     pending = client->attached && client->page->fd >= 0;
     pthread_mutex_unlock(&publisher->lock);
     if (pending && send_generation(publisher, client, CF_MSG_GENERATION) != CUFRAMES_OK)
@@ -337,7 +339,7 @@ static void take_message(cuframes_publisher_t *publisher, struct cf_client *clie
         client->role = CF_CLIENT_WATCHER;
     else if (client->role == CF_CLIENT_SUBSCRIBER && message->type == CF_MSG_ADOPTED &&
              client->adopting)
-        adopted(publisher, client);
+        adopted(publisher, client, &message->adopted);
     else
         refuse(publisher, client, CUFRAMES_ERR_PROTOCOL, "message out of order");
 }

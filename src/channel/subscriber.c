@@ -579,6 +579,7 @@ void cf_subscriber_read_stats(cuframes_subscriber_t *s, cuframes_subscriber_stat
         .held = cf_frames_held(s),
         .max_holds = s->granted,
         .publisher_dropped = s->dropped,
+        .access = atomic_load_explicit(&s->access, memory_order_relaxed),
     };
 }
 

@@ -37,7 +37,7 @@ struct cf_view {
     struct cf_link *link;
     cuframes_subscriber_t *subscriber;
     cuframes_channel_info_t info;
-    uint64_t slot_stride;
+    uint64_t slot_stride, slot_offset;
     uint32_t max_holds; /* granted */
     struct cf_map control;
     struct cf_map page;
@@ -105,6 +105,7 @@ struct cuframes_subscriber {
 
     atomic_bool interrupted;
     atomic_uint granted;
+    atomic_uint access;           /* cuframes_access_t of the view */
     _Atomic uint64_t free_frames; /* bit i: frames[i] is free */
     _Atomic uint64_t received, missed, skipped, timeouts, reconnects, generations, dropped;
     struct cuframes_frame frames[CUFRAMES_MAX_SLOTS];

@@ -79,6 +79,7 @@ int cf_view_create(cuframes_subscriber_t *subscriber, const struct cf_msg_attach
         new->info = attached->info;
         new->info.pid = subscriber->link->pid;
         new->slot_stride = attached->slot_stride;
+        new->slot_offset = attached->slot_offset;
         new->max_holds = attached->max_holds;
         err = map_all(new, attached, fds);
     }

@@ -21,7 +21,8 @@ static int host_new(struct host_memory **host)
 
     if (!new)
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
-    new->memory = (struct cf_memory){.kind = &cf_memory_host, .fd = -1};
+    new->memory =
+        (struct cf_memory){.kind = &cf_memory_host, .fd = -1, .access = CUFRAMES_ACCESS_IN_PLACE};
     *host = new;
     return CUFRAMES_OK;
 }

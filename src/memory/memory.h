@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include <cuframes/frame.h>
+#include <cuframes/stats.h>
 
 struct cf_memory;
 
@@ -26,9 +27,10 @@ struct cf_memory_kind {
 /* The common part of every kind's own structure. */
 struct cf_memory {
     const struct cf_memory_kind *kind;
-    void *base;  /* host or device pointer */
-    size_t size; /* bytes mapped */
-    int fd;      /* the exported descriptor, owned; -1 in an import */
+    void *base;               /* host or device pointer */
+    size_t size;              /* bytes mapped */
+    int fd;                   /* the exported descriptor, owned; -1 in an import */
+    cuframes_access_t access; /* how an import reads what the peer exported */
 };
 
 /* The kind that CUFRAMES_MEMORY_AUTO means on this machine, or `kind` itself. Fails when this

@@ -143,7 +143,10 @@ struct cf_hold_page {
     /* Written by the publisher: not 0 (a cuframes error number, positive) once it no longer heeds
      * this page. Holds placed or kept from then on protect nothing. */
     _Atomic uint32_t revoked;
-    uint8_t reserved[28];
+    /* Not 0 while the subscriber leaves it to a GPU to clear hold words, which the GPU does without
+     * touching `ack`: a publisher that waits for this subscriber looks again by itself. */
+    _Atomic uint32_t releasing;
+    uint8_t reserved[24];
     /* One word for each slot, not 0 while the subscriber holds it. Words, not bits, so that a GPU
      * can clear one with a stream-ordered write and several holds do not contend. */
     _Atomic uint32_t holds[CUFRAMES_MAX_SLOTS];

@@ -116,6 +116,12 @@ static void get_text(struct cursor *c, char *text, size_t size)
             c->bad = true;
 }
 
+static void get_bytes(struct cursor *c, uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)get_number(c, 1);
+}
+
 static void get_layout(struct cursor *c, cuframes_layout_t *layout)
 {
     layout->coded_width = get_i32(c);
@@ -151,6 +157,9 @@ static void get_info(struct cursor *c, cuframes_channel_info_t *info)
     info->ack_timeout_ms = get_i32(c);
     info->max_holds = get_i32(c);
     get_layout(c, &info->layout);
+    get_bytes(c, info->gpu_uuid, sizeof(info->gpu_uuid));
+    info->notes = get_u32(c);
+    get_zero(c);
 }
 
 static void get_attach(struct cursor *c, struct cf_msg_attach *attach)
@@ -172,6 +181,7 @@ static void get_attached(struct cursor *c, struct cf_msg_attached *attached)
     attached->frames_size = get_u64(c);
     attached->slot_stride = get_u64(c);
     attached->first_seq = get_u64(c);
+    attached->slot_offset = get_u64(c);
 }
 
 static void get_stats(struct cursor *c, cuframes_publisher_stats_t *stats)
@@ -191,6 +201,8 @@ static void get_stats(struct cursor *c, cuframes_publisher_stats_t *stats)
     stats->newest_seq = get_u64(c);
     fps_bits = get_u64(c);
     memcpy(&stats->fps, &fps_bits, sizeof(stats->fps));
+    stats->pending = get_u32(c);
+    get_zero(c);
 }
 
 static void get_subscriber(struct cursor *c, cuframes_subscriber_info_t *subscriber)
@@ -203,7 +215,7 @@ static void get_subscriber(struct cursor *c, cuframes_subscriber_info_t *subscri
     subscriber->lag = get_u64(c);
     subscriber->pid = (int64_t)get_u64(c);
     subscriber->uid = get_u32(c);
-    get_zero(c);
+    subscriber->access = (cuframes_access_t)get_u32(c);
 }
 
 static int out_of_range(const char *field, uint64_t value)
@@ -260,6 +272,11 @@ static int check_info(const cuframes_channel_info_t *info)
         return out_of_range("pixel shape numerator", (uint32_t)info->sar_num);
     if (info->color.range > CUFRAMES_RANGE_FULL)
         return out_of_range("colour range", info->color.range);
+    if (info->notes & ~(uint32_t)CUFRAMES_CHANNEL_GPU_UNUSED)
+        return out_of_range("notes", info->notes);
+    for (int i = 0; info->memory == CUFRAMES_MEMORY_HOST && i < CUFRAMES_GPU_UUID_SIZE; i++)
+        if (info->gpu_uuid[i])
+            return cf_fail(CUFRAMES_ERR_PROTOCOL, "the peer's host memory has a GPU");
     return CUFRAMES_OK;
 }
 
@@ -278,8 +295,10 @@ static int check_sizes(const struct cf_msg_attached *attached)
                        "the peer's slots are %llu bytes apart and its frames have %llu bytes",
                        (unsigned long long)attached->slot_stride,
                        (unsigned long long)attached->info.layout.size);
+    if (attached->slot_offset % STRIDE_UNIT != 0)
+        return out_of_range("slot offset", attached->slot_offset);
     if (__builtin_mul_overflow(attached->slot_stride, (uint64_t)attached->info.slots, &end) ||
-        end > attached->frames_size)
+        __builtin_add_overflow(end, attached->slot_offset, &end) || end > attached->frames_size)
         return cf_fail(CUFRAMES_ERR_PROTOCOL,
                        "the peer's %d slots of %llu bytes do not fit its %llu bytes of memory",
                        attached->info.slots, (unsigned long long)attached->slot_stride,
@@ -334,6 +353,8 @@ static int check_subscriber(const cuframes_subscriber_info_t *subscriber)
         return out_of_range("mode", subscriber->mode);
     if (subscriber->held > CUFRAMES_MAX_SLOTS)
         return out_of_range("number of holds", subscriber->held);
+    if ((uint32_t)subscriber->access > CUFRAMES_ACCESS_STAGED)
+        return out_of_range("access", subscriber->access);
     if (subscriber->pid < 0)
         return out_of_range("process number", (uint64_t)subscriber->pid);
     return CUFRAMES_OK;
@@ -355,6 +376,10 @@ static int check_body(const struct cf_message *message)
     switch (message->type) {
     case CF_MSG_ATTACH:
         return check_attach(&message->attach);
+    case CF_MSG_ADOPTED:
+        if (message->adopted.access > CUFRAMES_ACCESS_STAGED)
+            return out_of_range("access", message->adopted.access);
+        return CUFRAMES_OK;
     case CF_MSG_GENERATION:
         /* The wake socket came with ATTACHED and stays. */
         if (message->attached.flags != 0)
@@ -396,6 +421,7 @@ static void get_body(struct cursor *c, struct cf_message *message)
         break;
     case CF_MSG_ADOPTED:
         message->adopted.generation = get_u32(c);
+        message->adopted.access = get_u32(c);
         break;
     case CF_MSG_QUERY:
     case CF_MSG_WATCH:

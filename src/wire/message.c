@@ -90,6 +90,10 @@ static void put_info(uint8_t **p, const cuframes_channel_info_t *info)
     put_i32(p, info->ack_timeout_ms);
     put_i32(p, info->max_holds);
     put_layout(p, &info->layout);
+    memcpy(*p, info->gpu_uuid, sizeof(info->gpu_uuid));
+    *p += sizeof(info->gpu_uuid);
+    put_u32(p, info->notes);
+    put_u32(p, 0);
 }
 
 static void put_attach(uint8_t **p, const struct cf_msg_attach *attach)
@@ -111,6 +115,7 @@ static void put_attached(uint8_t **p, const struct cf_msg_attached *attached)
     put_u64(p, attached->frames_size);
     put_u64(p, attached->slot_stride);
     put_u64(p, attached->first_seq);
+    put_u64(p, attached->slot_offset);
 }
 
 static void put_error(uint8_t **p, const struct cf_msg_error *error)
@@ -136,6 +141,8 @@ static void put_stats(uint8_t **p, const cuframes_publisher_stats_t *stats)
     put_u64(p, (uint64_t)stats->newest_ns);
     put_u64(p, stats->newest_seq);
     put_u64(p, fps_bits);
+    put_u32(p, stats->pending);
+    put_u32(p, 0);
 }
 
 static void put_subscriber(uint8_t **p, const cuframes_subscriber_info_t *subscriber)
@@ -148,7 +155,7 @@ static void put_subscriber(uint8_t **p, const cuframes_subscriber_info_t *subscr
     put_u64(p, subscriber->lag);
     put_u64(p, (uint64_t)subscriber->pid);
     put_u32(p, subscriber->uid);
-    put_u32(p, 0);
+    put_u32(p, subscriber->access);
 }
 
 static void put_subscribers(uint8_t **p, const struct cf_msg_report_subscribers *list)
@@ -168,6 +175,7 @@ static void put_body(uint8_t **p, const struct cf_message *message)
         break;
     case CF_MSG_ADOPTED:
         put_u32(p, message->adopted.generation);
+        put_u32(p, message->adopted.access);
         break;
     case CF_MSG_QUERY:
     case CF_MSG_WATCH:

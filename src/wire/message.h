@@ -62,6 +62,7 @@ struct cf_msg_attach {
 
 struct cf_msg_adopted {
     uint32_t generation;
+    uint32_t access; /* cuframes_access_t: how it reads that generation */
 };
 
 struct cf_msg_attached {
@@ -73,6 +74,7 @@ struct cf_msg_attached {
     uint64_t frames_size;             /* bytes of frame memory to map */
     uint64_t slot_stride;             /* bytes from one slot's frame to the next */
     uint64_t first_seq;               /* where an in-order subscriber begins */
+    uint64_t slot_offset;             /* bytes of frame memory before the first slot's frame */
 };
 
 struct cf_msg_error {

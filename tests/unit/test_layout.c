@@ -53,6 +53,7 @@ TEST(hold_page_is_that_of_the_document)
     AT(cf_hold_page, received, 16, 8);
     AT(cf_hold_page, missed, 24, 8);
     AT(cf_hold_page, revoked, 32, 4);
+    AT(cf_hold_page, releasing, 36, 4);
     AT(cf_hold_page, holds, 64, 256);
     CHECK_EQ(sizeof(struct cf_hold_page), 320);
 }

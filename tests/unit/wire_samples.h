@@ -26,7 +26,7 @@ static inline void wire_sample_info(cuframes_channel_info_t *info)
     info->format = CUFRAMES_FORMAT_P010;
     info->width = 641;
     info->height = 481;
-    info->memory = CUFRAMES_MEMORY_HOST;
+    info->memory = CUFRAMES_MEMORY_CUDA;
     info->policy = CUFRAMES_POLICY_STRICT_WAIT;
     info->slots = 6;
     info->generation = 3;
@@ -44,6 +44,9 @@ static inline void wire_sample_info(cuframes_channel_info_t *info)
                                        .size = 1052672,
                                        .planes = {{.offset = 256, .pitch = 1408, .rows = 496},
                                                   {.offset = 699648, .pitch = 1412, .rows = 249}}};
+    for (uint8_t i = 0; i < CUFRAMES_GPU_UUID_SIZE; i++)
+        info->gpu_uuid[i] = (uint8_t)(0xa0 + i);
+    info->notes = CUFRAMES_CHANNEL_GPU_UNUSED;
 }
 
 static inline void wire_sample_attached(struct cf_msg_attached *attached, bool wakes)
@@ -53,9 +56,10 @@ static inline void wire_sample_attached(struct cf_msg_attached *attached, bool w
     attached->max_holds = 2;
     attached->flags = wakes ? CF_ATTACH_WAKE_SOCKET : 0;
     attached->control_size = 8192;
-    attached->frames_size = 6340608;
+    attached->frames_size = 6340624;
     attached->slot_stride = 1056768;
     attached->first_seq = UINT64_C(0x0123456789abcdef);
+    attached->slot_offset = 16;
 }
 
 static inline void wire_sample_report(struct cf_msg_report *report)
@@ -74,6 +78,7 @@ static inline void wire_sample_report(struct cf_msg_report *report)
         .newest_ns = CUFRAMES_NO_TIME,
         .newest_seq = 11,
         .fps = 29.5,
+        .pending = 12,
     };
 }
 
@@ -88,7 +93,8 @@ static inline void wire_sample_subscribers(struct cf_msg_report_subscribers *lis
                                                         .missed = UINT64_MAX,
                                                         .lag = 4,
                                                         .pid = 5,
-                                                        .uid = 1000};
+                                                        .uid = 1000,
+                                                        .access = CUFRAMES_ACCESS_PEER};
     list->subscribers[1] = (cuframes_subscriber_info_t){.name = "recorder",
                                                         .mode = CUFRAMES_MODE_STRICT_ORDER,
                                                         .held = 64,
@@ -96,7 +102,8 @@ static inline void wire_sample_subscribers(struct cf_msg_report_subscribers *lis
                                                         .missed = 2,
                                                         .lag = 1,
                                                         .pid = 0,
-                                                        .uid = UINT32_MAX};
+                                                        .uid = UINT32_MAX,
+                                                        .access = CUFRAMES_ACCESS_STAGED};
 }
 
 /* Returns how many descriptors belong to the message. */
@@ -113,7 +120,8 @@ static inline size_t wire_sample(enum cf_message_type type, struct cf_message *m
                                                  .memory = CUFRAMES_MEMORY_CUDA};
         return 0;
     case CF_MSG_ADOPTED:
-        message->adopted.generation = 0x01020304;
+        message->adopted =
+            (struct cf_msg_adopted){.generation = 0x01020304, .access = CUFRAMES_ACCESS_REGISTERED};
         return 0;
     case CF_MSG_ATTACHED:
         wire_sample_attached(&message->attached, true);

@@ -60,11 +60,12 @@ json_t *json_time(int64_t value)
 
 static json_t *json_of_subscriber(const cuframes_subscriber_info_t *subscriber)
 {
-    return json_pack("{so, ss, sI, so, so, so, sI, sI}", "name", json_text(subscriber->name),
+    return json_pack("{so, ss, sI, so, so, so, sI, sI, ss}", "name", json_text(subscriber->name),
                      "mode", word_of_mode(subscriber->mode), "held", (json_int_t)subscriber->held,
                      "received", json_unsigned(subscriber->received), "missed",
                      json_unsigned(subscriber->missed), "lag", json_unsigned(subscriber->lag),
-                     "pid", (json_int_t)subscriber->pid, "uid", (json_int_t)subscriber->uid);
+                     "pid", (json_int_t)subscriber->pid, "uid", (json_int_t)subscriber->uid,
+                     "access", cuframes_access_name(subscriber->access));
 }
 
 static json_t *json_of_subscribers(const cuframes_channel_report_t *report)
@@ -104,18 +105,30 @@ static json_t *json_of_fraction(int32_t num, int32_t den)
     return num > 0 && den > 0 ? json_pack("[ii]", (int)num, (int)den) : json_null();
 }
 
+/* The GPU whose memory the frames are in, or null. */
+static json_t *json_of_gpu(const cuframes_channel_info_t *info)
+{
+    char uuid[CUFRAMES_GPU_UUID_TEXT];
+
+    if (info->memory != CUFRAMES_MEMORY_CUDA)
+        return json_null();
+    cuframes_gpu_uuid_text(info->gpu_uuid, uuid);
+    return json_string(uuid);
+}
+
 /* What the channel is. */
 static json_t *json_of_info(const cuframes_channel_info_t *info)
 {
     const char *format = cuframes_format_name(info->format);
 
     return json_pack(
-        "{so, ss, si, si, ss, si, sI, ss, si, si, sI, so, so, so, so}", "key", json_text(info->key),
-        "format", format ? format : "?", "width", (int)info->width, "height", (int)info->height,
-        "memory", word_of_memory(info->memory), "slots", (int)info->slots, "generation",
-        (json_int_t)info->generation, "policy", word_of_policy(info->policy), "ack_timeout_ms",
-        (int)info->ack_timeout_ms, "max_holds", (int)info->max_holds, "pid", (json_int_t)info->pid,
-        "fps_nominal", json_of_fraction(info->fps_num, info->fps_den), "sar",
+        "{so, ss, si, si, ss, so, sb, si, sI, ss, si, si, sI, so, so, so, so}", "key",
+        json_text(info->key), "format", format ? format : "?", "width", (int)info->width, "height",
+        (int)info->height, "memory", word_of_memory(info->memory), "gpu", json_of_gpu(info),
+        "gpu_unused", (info->notes & CUFRAMES_CHANNEL_GPU_UNUSED) != 0, "slots", (int)info->slots,
+        "generation", (json_int_t)info->generation, "policy", word_of_policy(info->policy),
+        "ack_timeout_ms", (int)info->ack_timeout_ms, "max_holds", (int)info->max_holds, "pid",
+        (json_int_t)info->pid, "fps_nominal", json_of_fraction(info->fps_num, info->fps_den), "sar",
         json_of_fraction(info->sar_num, info->sar_den), "color", json_of_color(&info->color),
         "layout", json_of_layout(&info->layout));
 }
