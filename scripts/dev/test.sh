@@ -82,6 +82,10 @@ run_suites "With the address and undefined-behaviour sanitizers" test-asan 900 b
 run_suites "Concurrent tests, with the thread sanitizer" test-tsan 600 build-tsan \
     --timeout-multiplier 3 --suite threads
 run_suites "As installed" test 900 build
+rm -f "$logs/soak.txt"
+CUFRAMES_TEST_REPORT=$logs/soak.txt CUFRAMES_TEST_SECONDS=60 run_program \
+    "Deaths at random, for a minute" soak 300 "$root/build/tests/crash/test_soak"
+cat "$logs/soak.txt" 2>/dev/null || true
 run_program "Fuzzers" fuzz 600 "$root/tests/fuzz/run" 10
 
 say

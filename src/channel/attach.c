@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "channel/subscriber.h"
 #include "wire/connection.h"
@@ -80,6 +81,7 @@ int cf_attach_over(cuframes_subscriber_t *s, int socket)
     s->state = CF_SUBSCRIBER_ATTACHING;
     if ((err = ask(s)) != 0)
         cf_attach_lose(s);
+    CF_POINT("attach.asked");
     return err;
 }
 
@@ -101,7 +103,9 @@ static void use_view(cuframes_subscriber_t *s, struct cf_view *view)
     atomic_store_explicit(&s->granted, view->max_holds, memory_order_relaxed);
     atomic_store_explicit(&s->access, view->memory->access, memory_order_relaxed);
     s->next_flags |= CUFRAMES_FRAME_GENERATION;
+    CF_POINT("attach.mapped");
     tell_adopted(s);
+    CF_POINT("attach.adopted");
 }
 
 /* The answer to ATTACH. */

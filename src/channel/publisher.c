@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "base/sys.h"
 
 static void publisher_free(cuframes_publisher_t *publisher)
@@ -90,6 +91,7 @@ int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publ
     if ((err = make_generation(new, &info, &new->current)) != 0)
         goto free_publisher;
     new->stats.generations = 1;
+    CF_POINT("publisher.memory_made");
     if ((err = open_endpoint(new, config)) != 0)
         goto free_publisher;
     new->fork_count = cf_fork_count();
@@ -286,8 +288,10 @@ static void switch_generation(cuframes_publisher_t *publisher, struct cf_generat
     struct cf_generation *old = publisher->current;
 
     cf_writer_follow(&new->writer, &old->writer);
+    CF_POINT("generation.followed");
     cf_writer_end(&old->writer, &publisher->peers, CF_RING_SUPERSEDED);
     cf_clients_renew_pages(publisher, old->writer.next_seq);
+    CF_POINT("generation.pages_renewed");
     publisher->current = cf_generation_ref(new);
     if (publisher->prepared == new) {
         publisher->prepared = NULL;

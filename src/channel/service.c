@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "channel/publisher.h"
 
@@ -128,7 +129,9 @@ static int send_generation(cuframes_publisher_t *publisher, struct cf_client *cl
         body->flags = CF_ATTACH_WAKE_SOCKET;
         fds[fd_count++] = client->peer_socket;
     }
+    CF_POINT("service.attached");
     err = cf_connection_send(client->socket, &message, fds, fd_count);
+    CF_POINT("service.sent");
     cf_close(&client->peer_socket);
     client->adopting = true;
     pthread_mutex_lock(&publisher->lock);
@@ -402,6 +405,7 @@ static void add_connection(cuframes_publisher_t *publisher, int socket, bool han
     client->next = publisher->all_clients;
     publisher->all_clients = client;
     publisher->visitors++;
+    CF_POINT("service.accepted");
     event.data.ptr = client;
     if (cf_sys.epoll_ctl(publisher->epoll, EPOLL_CTL_ADD, socket, &event) != 0)
         refuse(publisher, client, CUFRAMES_ERR_IO, "the publisher cannot watch the connection");

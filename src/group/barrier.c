@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/point.h"
 #include "group/board.h"
 
 /* A spin that is shorter does not pay: the next one is SPIN_TRY_EVERY barriers later. */
@@ -98,6 +99,7 @@ enum cf_barrier_result cf_barrier_enter(struct cf_barrier *b, uint32_t rank)
     /* B2. Acquire and release: the last one to come has seen what all the others did, and passes
      * it on by B4. */
     before = atomic_fetch_add_explicit(&shared->arrived, 1, memory_order_acq_rel);
+    CF_POINT("barrier.arrived");
     if (before >= b->ranks) {
         cf_board_break(b->board, b->size, CF_BOARD_NONSENSE, rank);
         return CF_BARRIER_BROKEN;
@@ -106,8 +108,10 @@ enum cf_barrier_result cf_barrier_enter(struct cf_barrier *b, uint32_t rank)
         return CF_BARRIER_LOOK;
     /* B3. Relaxed: released by B4. */
     atomic_store_explicit(&shared->arrived, 0, memory_order_relaxed);
+    CF_POINT("barrier.reset");
     /* B4. Release: pairs with B7. */
     atomic_store_explicit(&shared->generation, b->generation + 1, memory_order_release);
+    CF_POINT("barrier.released");
     wake_sleepers(shared);
     return CF_BARRIER_PASSED;
 }
@@ -160,6 +164,7 @@ static void sleep_a_while(struct cf_barrier *b, int64_t deadline)
     atomic_fetch_add_explicit(&shared->sleepers, 1, memory_order_relaxed);
     /* B6. Pairs with B5 in wake_sleepers(). */
     atomic_thread_fence(memory_order_seq_cst);
+    CF_POINT("barrier.asleep");
     if (!is_over(b) && !is_broken(b->board))
         cf_futex_wait(&shared->generation, b->generation, deadline); /* B8 */
     atomic_fetch_sub_explicit(&shared->sleepers, 1, memory_order_relaxed);

@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "group/group.h"
 #include "wire/group_message.h"
@@ -167,6 +168,7 @@ int cf_group_exchange_fds(cuframes_group_t *group, uint32_t root, const int *fds
         return err;
     if ((err = give(group, root, fds, count)) != 0)
         return connection_error(group, err);
+    CF_POINT("exchange.given");
     err = take(group, all, sum <= capacity ? capacity : 0, sum, deadline_ns);
     if (err && err != CUFRAMES_ERR_TOO_MANY)
         return connection_error(group, err);

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "wire/connection.h"
 #include "wire/group_message.h"
@@ -202,7 +203,9 @@ static int join_once(cuframes_group_t *group, const cuframes_group_config_t *con
     *again = err == CUFRAMES_ERR_ALREADY_EXISTS || err == CUFRAMES_ERR_WOULD_BLOCK;
     if (err)
         return err;
+    CF_POINT("group.connected");
     err = send_join(group, config->rank);
+    CF_POINT("group.joined");
     if (!err)
         err = await_start(group, deadline);
     /* The hub went before the group began, and the name is free for another; or it closed the

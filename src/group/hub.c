@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "wire/connection.h"
 
@@ -146,6 +147,7 @@ static void start(struct cf_hub *hub)
         /* One that has gone breaks the group when that is noticed. */
         if (err && err != CUFRAMES_ERR_DISCONNECTED)
             untold = rank;
+        CF_POINT("hub.started");
     }
     cf_close(&hub->board_fd);
     if (untold != CF_BOARD_NO_RANK)

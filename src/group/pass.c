@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 
 #include "base/fd.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "group/hub_state.h"
 
@@ -73,6 +74,7 @@ void cf_hub_pass_on(struct cf_hub *hub, struct cf_hub_member *member)
             want_out(hub, member, true);
             return;
         }
+        CF_POINT("hub.passed");
         member->passed += now;
         if (err || member->passed == hub->pass_total)
             finish_passing(hub, member);

@@ -6,6 +6,7 @@
 #include "ring/reader.h"
 
 #include "base/futex.h"
+#include "base/point.h"
 
 /* Tries before a ring that never agrees with itself is called broken. Each honest disagreement
  * means that the publisher reclaimed or published something meanwhile. */
@@ -61,6 +62,7 @@ static void drop_hold(struct cf_ring_reader *r, uint32_t slot)
     /* R6. Release: pairs with the acquire W3 in writer.c: this side's reads of the picture come
      * before the publisher's next write to it. */
     atomic_store_explicit(&r->page->holds[slot], 0, memory_order_release);
+    CF_POINT("reader.dropped");
     notify_publisher(r);
 }
 
@@ -71,6 +73,7 @@ static bool hold(struct cf_ring_reader *r, uint32_t slot, uint64_t seq)
     atomic_store_explicit(&r->page->holds[slot], 1, memory_order_relaxed);
     /* R3. Pairs with the fence W2 in reclaim() (writer.c). */
     atomic_thread_fence(memory_order_seq_cst);
+    CF_POINT("reader.hold_placed");
     /* R4. Acquire: pairs with the releases W5 and W4: the frame's bytes are seen. */
     if (atomic_load_explicit(&r->header->slots[slot].seq, memory_order_acquire) == seq)
         return true; /* R5: held until R6 */
@@ -101,6 +104,7 @@ enum cf_hold_result cf_reader_hold_newest(struct cf_ring_reader *r, uint64_t wan
             return CF_HOLD_BROKEN;
         if (hold(r, slot, seq)) {
             *held = (struct cf_ring_hold){.seq = seq, .slot = slot};
+            CF_POINT("reader.newest_held");
             return CF_HOLD_OK;
         }
     }
@@ -147,6 +151,7 @@ enum cf_hold_result cf_reader_hold_next(struct cf_ring_reader *r, uint64_t wante
             return CF_HOLD_BROKEN;
         if (hold(r, guess.slot, guess.seq)) {
             *held = guess;
+            CF_POINT("reader.next_held");
             return CF_HOLD_OK;
         }
     }
@@ -158,6 +163,7 @@ void cf_reader_advance(struct cf_ring_reader *r, uint64_t wanted)
     /* R7. Release: pairs with the acquire in unread() (writer.c): the hold on the frame before
      * `wanted` is seen by a publisher that sees the cursor. */
     atomic_store_explicit(&r->page->cursor, wanted, memory_order_release);
+    CF_POINT("reader.advanced");
     notify_publisher(r);
 }
 
@@ -186,6 +192,7 @@ bool cf_reader_prepare_wait(struct cf_ring_reader *r, uint32_t how, uint64_t wan
     /* Pairs with the fence in wake(): either the publisher sees `waiting` (W8), or this side
      * sees the frame that it has just announced. */
     atomic_thread_fence(memory_order_seq_cst);
+    CF_POINT("reader.waiting");
     newest = cf_reader_newest(r);
     if ((newest != CF_SEQ_INVALID && newest >= wanted) || cf_reader_state(r) != CF_RING_RUNNING) {
         cf_reader_end_wait(r);

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/futex.h"
+#include "base/point.h"
 
 void cf_writer_init(struct cf_ring_writer *w, struct cf_ring_header *header, uint32_t slot_count,
                     uint32_t generation)
@@ -135,6 +136,7 @@ static bool reclaim(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
         /* W2. Pairs with the fence R3 in hold() (reader.c): either this side sees the hold at W3,
          * or the subscriber sees the invalid seq at R4, or both, and both back off. */
         atomic_thread_fence(memory_order_seq_cst);
+        CF_POINT("writer.invalidated");
         i = find_blocker(w, peers, slot, wait_for_order);
         if (i == peers->count)
             return true;
@@ -167,6 +169,7 @@ static uint32_t claim(struct cf_ring_writer *w, uint32_t slot)
 {
     w->slots[slot].seq = CF_SEQ_INVALID;
     w->slots[slot].refs = 1;
+    CF_POINT("writer.claimed");
     return slot;
 }
 
@@ -281,11 +284,15 @@ uint64_t cf_writer_publish(struct cf_ring_writer *w, const struct cf_ring_peers 
     w->slots[slot].seq = seq;
     w->newest = slot;
     order_append(w, slot);
+    CF_POINT("writer.described");
     /* W5, W6. Release: pairs with the acquires at R1 and R4 (reader.c); publishes the picture and
      * its metadata. */
     atomic_store_explicit(&header->slots[slot].seq, seq, memory_order_release);
+    CF_POINT("writer.seq_stored");
     atomic_store_explicit(&header->index[seq % CF_INDEX_SIZE], ref, memory_order_release);
+    CF_POINT("writer.index_stored");
     atomic_store_explicit(&header->newest, ref, memory_order_release);
+    CF_POINT("writer.newest_stored");
     wake(header, peers);
     return seq;
 }
@@ -296,6 +303,7 @@ void cf_writer_end(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
     /* Release: pairs with the acquire in cf_reader_state() (reader.c): whoever sees the end sees
      * every frame that came before it. */
     atomic_store_explicit(&w->header->state, state, memory_order_release);
+    CF_POINT("writer.ended");
     wake(w->header, peers);
 }
 

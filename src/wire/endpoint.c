@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/point.h"
 #include "base/sys.h"
 
 /* Subscribers that may wait for accept(): a whole channel's worth at once, several times over. */
@@ -298,6 +299,7 @@ static int listen_locked(const char *key, const struct names *names, mode_t mode
         err = bind_socket(fd, &names->temporary);
     if (err)
         return err;
+    CF_POINT("endpoint.bound");
     err = open_for_business(fd, names, mode, group, &st);
     if (err) {
         unlink(names->temporary.sun_path);
@@ -307,6 +309,7 @@ static int listen_locked(const char *key, const struct names *names, mode_t mode
                                      .address = names->socket,
                                      .device = st.st_dev,
                                      .inode = st.st_ino};
+    CF_POINT("endpoint.renamed");
     return CUFRAMES_OK;
 }
 
@@ -325,6 +328,7 @@ int cf_endpoint_listen(const char *dir, const char *key, mode_t mode, const char
         err = take_lock(names.lock, &lock);
     if (err)
         return err;
+    CF_POINT("endpoint.locked");
     err = listen_locked(key, &names, mode, group, endpoint);
     drop_lock(names.lock, &lock);
     return err;
@@ -341,6 +345,7 @@ void cf_endpoint_close(struct cf_endpoint *endpoint)
     if (lstat(endpoint->address.sun_path, &st) == 0 && st.st_dev == endpoint->device &&
         st.st_ino == endpoint->inode)
         unlink(endpoint->address.sun_path);
+    CF_POINT("endpoint.removed");
     cf_close(&endpoint->socket);
 }
 
@@ -385,6 +390,7 @@ int cf_endpoint_connect(const char *dir, const char *key, int *socket)
     errnum = connect_socket(fd, &address);
     if (errnum)
         return connect_error(errnum, key, address.sun_path);
+    CF_POINT("endpoint.connected");
     *socket = cf_steal_fd(&fd);
     return CUFRAMES_OK;
 }

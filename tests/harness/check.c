@@ -67,6 +67,23 @@ int test_seconds(int usual)
     return wanted && atoi(wanted) > 0 ? atoi(wanted) : usual;
 }
 
+void test_report(const char *format, ...)
+{
+    const char *path = getenv("CUFRAMES_TEST_REPORT");
+    FILE *file = path ? fopen(path, "ae") : NULL;
+    va_list args;
+
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    if (!file)
+        return;
+    va_start(args, format);
+    vfprintf(file, format, args);
+    va_end(args);
+    fclose(file);
+}
+
 int64_t test_deadline_ms(int timeout_ms)
 {
     return cuframes_now_ns() + (int64_t)timeout_ms * SLOWNESS * 1000000;

@@ -151,6 +151,10 @@ int test_patience_ms(void);
 /* How long a test that can go on for ever goes on: $CUFRAMES_TEST_SECONDS, or what it likes. */
 int test_seconds(int usual);
 
+/* Prints a line that is worth reading also when the test passes: it goes to the file that
+ * $CUFRAMES_TEST_REPORT names, too. */
+void test_report(const char *format, ...) CUFRAMES_PRINTF(1, 2);
+
 /* Whether descriptor `fd` polls readable within `timeout_ms`. */
 bool test_readable(int fd, int timeout_ms);
 
