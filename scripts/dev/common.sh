@@ -3,6 +3,7 @@
 # nothing running. Sourced by ./dev with $root and $command set.
 
 # Debian's own tools first: the packages that are asked for are those that are used.
+caller_path=$PATH
 PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 export PATH LC_ALL=C.UTF-8
 logs=$root/build/logs

@@ -28,7 +28,10 @@ struct test_case {
     const char *name;
     void (*run)(void);
     unsigned timeout_s; /* 0 = 20 */
-    bool threads;       /* works with threads of one process: runs under the thread sanitizer */
+    /* Runs in the test's process before what is there is noted: for a driver that, once it is
+     * started, keeps descriptors and threads. */
+    void (*prepare)(void);
+    bool threads; /* works with threads of one process: runs under the thread sanitizer */
     const char
         *fails; /* for tests of the harness: must fail and say this; "": must hang or crash */
     struct test_case *next;

@@ -23,13 +23,42 @@
 const char *const test_namespace_names[TEST_NAMESPACES] = {"user", "pid", "ipc",
                                                            "net",  "mnt", "uts"};
 
-const char *test_isolation_missing(void)
+static bool keeps_user(const struct test_isolation *isolation)
+{
+    return isolation && isolation->keep_root && geteuid() == 0;
+}
+
+static int leave_namespaces(const struct test_isolation *isolation)
+{
+    return unshare(keeps_user(isolation) ? NEW_NAMESPACES & ~CLONE_NEWUSER : NEW_NAMESPACES);
+}
+
+/* Whether the new /proc and /dev/shm can be mounted, in a process of the new PID namespace. */
+static int try_mounts(void)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        _exit(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                      mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") == 0 &&
+                      mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0
+                  ? 0
+                  : errno);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
+                                                                           : EPERM;
+}
+
+const char *test_isolation_missing(const struct test_isolation *isolation)
 {
     pid_t pid = CHECK_SYS(fork());
     int status;
 
-    if (pid == 0)
-        _exit(unshare(NEW_NAMESPACES) == 0 ? 0 : errno);
+    if (pid == 0) {
+        if (leave_namespaces(isolation) != 0)
+            _exit(errno);
+        _exit(isolation && isolation->keep_root ? try_mounts() : 0);
+    }
     CHECK_SYS(waitpid(pid, &status, 0));
     if (status == 0)
         return NULL;
@@ -93,6 +122,13 @@ static void build_root(const struct test_isolation *isolation)
     CHECK_SYS(chdir("/"));
 }
 
+static void cover_root(void)
+{
+    CHECK_SYS(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+    CHECK_SYS(mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"));
+    CHECK_SYS(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
+}
+
 /* Ends as `pid` ends. */
 static _Noreturn void stand_by(pid_t pid)
 {
@@ -116,9 +152,10 @@ void test_isolate(const struct test_isolation *isolation, int channel)
     pid_t pid;
     char byte;
 
-    CHECK_SYS(unshare(NEW_NAMESPACES));
+    CHECK_SYS(leave_namespaces(isolation));
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* a new user namespace forgets it */
-    map_user(isolation->inner_uid, uid, gid);
+    if (!keeps_user(isolation))
+        map_user(isolation->inner_uid, uid, gid);
     CHECK_SYS(pipe2(told, O_CLOEXEC));
     pid = CHECK_SYS(fork());
     if (pid != 0) {
@@ -133,7 +170,10 @@ void test_isolate(const struct test_isolation *isolation, int channel)
     close(told[0]);
     CHECK_EQ(getpid(), 1);
     CHECK_SYS(sethostname(isolation->hostname, strlen(isolation->hostname)));
-    build_root(isolation);
+    if (isolation->keep_root)
+        cover_root();
+    else
+        build_root(isolation);
 }
 
 void test_namespaces(pid_t pid, ino_t inodes[TEST_NAMESPACES])

@@ -14,10 +14,13 @@ struct test_isolation {
     const char *at;       /* where the peer sees it, an absolute path */
     const char *hostname; /* of its UTS namespace */
     unsigned inner_uid;   /* what the test's user and group are inside */
+    /* For programs that need more than themselves, such as a GPU's driver: the file system stays,
+     * with another /proc and an empty /dev/shm, and root stays root. `shared` and `at` are unused. */
+    bool keep_root;
 };
 
-/* Why this machine cannot isolate, or NULL. */
-const char *test_isolation_missing(void);
+/* Why this machine cannot isolate so (`isolation` NULL: with a root of its own), or NULL. */
+const char *test_isolation_missing(const struct test_isolation *isolation);
 
 /* Called in a fresh single-threaded child: returns in a process inside the new namespaces, which
  * has told its PID over `channel`; the caller's process stands by as its waiter and ends with its

@@ -109,6 +109,54 @@ void test_hear_end(struct test_peer *peer)
         ;
 }
 
+void test_send_fd(struct test_peer *peer, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(fd))];
+    } control = {0};
+    char byte = 0;
+    struct iovec data = {&byte, 1};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(fd));
+    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    if (sendmsg(peer->channel, &message, MSG_NOSIGNAL) != 1)
+        FAIL("process %d takes no descriptor: %m", (int)peer->pid);
+}
+
+int test_receive_fd(struct test_peer *peer)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    char byte;
+    struct iovec data = {&byte, 1};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    struct cmsghdr *header;
+    int fd;
+
+    if (!test_readable(peer->channel, test_patience_ms()))
+        FAIL("process %d sends no descriptor", (int)peer->pid);
+    if (recvmsg(peer->channel, &message, MSG_CMSG_CLOEXEC) != 1)
+        FAIL("process %d ended without a descriptor", (int)peer->pid);
+    header = CMSG_FIRSTHDR(&message);
+    if (!header || header->cmsg_type != SCM_RIGHTS)
+        FAIL("process %d sent no descriptor", (int)peer->pid);
+    memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+    return fd;
+}
+
 static int wait_for_peer(struct test_peer *peer)
 {
     int pidfd = CHECK_SYS(pidfd_open(peer->waiter, 0));

@@ -43,6 +43,10 @@ bool test_hear_or_end(struct test_peer *peer, uint64_t *word);
 /* Waits until the other side closes the channel: how a peer idles until it is killed or joined. */
 void test_hear_end(struct test_peer *peer);
 
+/* A descriptor over the channel, in place of a word. The sender keeps its own. */
+void test_send_fd(struct test_peer *peer, int fd);
+int test_receive_fd(struct test_peer *peer);
+
 /* SIGKILL, and waits until it is gone. */
 void test_kill(struct test_peer *peer);
 /* SIGSTOP, and waits until it has stopped. */

@@ -51,6 +51,8 @@ static _Noreturn void run_test(const struct test_case *test, const char *dir, in
     dup2(output, STDERR_FILENO);
     close(output);
     test_set_runtime_dir(dir);
+    if (test->prepare)
+        test->prepare();
     test_resources_take(&before);
     test->run();
     test_children_check();

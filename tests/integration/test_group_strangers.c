@@ -605,8 +605,8 @@ TEST(ranks_in_namespaces_of_their_own_meet_through_a_directory)
 {
     static struct isolated ranks[3];
 
-    if (test_isolation_missing())
-        SKIP("cannot make namespaces: %s", test_isolation_missing());
+    if (test_isolation_missing(NULL))
+        SKIP("cannot make namespaces: %s", test_isolation_missing(NULL));
     for (int i = 0; i < 3; i++) {
         struct test_spawn_options options = {.isolation = &ranks[i].isolation};
 

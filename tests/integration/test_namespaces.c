@@ -21,7 +21,7 @@ struct resident {
 
 static void need_namespaces(void)
 {
-    const char *missing = test_isolation_missing();
+    const char *missing = test_isolation_missing(NULL);
 
     if (missing)
         SKIP("cannot make namespaces: %s", missing);

@@ -4,6 +4,7 @@
  * their names, and does what they do in C. A module is not looked into but for the names of its
  * entries.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -74,7 +75,7 @@ static int run_verify(int device, const uint64_t *p)
     if (device_memory(device, p[0], p[1] * 8, READ_ACCESS, &words) ||
         device_memory(device, p[3], 4, WRITE_ACCESS, &wrong))
         return ILLEGAL_ADDRESS;
-    *(uint32_t *)wrong += count_wrong(words, p[1], p[2]);
+    atomic_fetch_add((_Atomic uint32_t *)wrong, count_wrong(words, p[1], p[2]));
     return SUCCESS;
 }
 

@@ -125,7 +125,7 @@ TEST(isolated_peer_shares_one_directory)
                                        .inner_uid = 1000};
     struct test_spawn_options options = {.isolation = &isolation};
     ino_t here[TEST_NAMESPACES], there[TEST_NAMESPACES];
-    const char *missing = test_isolation_missing();
+    const char *missing = test_isolation_missing(NULL);
     struct test_peer peer;
 
     if (missing)
