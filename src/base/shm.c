@@ -12,6 +12,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/sys.h"
@@ -23,6 +24,8 @@
 #define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 /* From this size on it is asked first whether the memory is there. */
 #define LARGE_SIZE (UINT64_C(64) << 20)
+/* The same for control groups, whose limits are smaller. */
+#define LARGE_FOR_A_GROUP (UINT64_C(1) << 20)
 
 static int wanted_seals(enum cf_shm_writer writer)
 {
@@ -70,14 +73,32 @@ static uint64_t total_memory(void)
     return sysinfo(&info) == 0 ? (uint64_t)info.totalram * info.mem_unit : UINT64_MAX;
 }
 
+/* What the process's container, or any other control group, allows. */
+static int check_groups(size_t size)
+{
+    uint64_t left;
+
+    if (size < LARGE_FOR_A_GROUP)
+        return CUFRAMES_OK;
+    left = cf_cgroup_memory_left("/proc/self/cgroup", "/sys/fs/cgroup");
+    if (size <= left)
+        return CUFRAMES_OK;
+    return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY,
+                   "%.1f MiB of shared memory are wanted and the memory limit of this process's "
+                   "container or control group leaves %.1f MiB: raise the limit, or use fewer "
+                   "slots or a smaller picture",
+                   (double)size / 1048576, (double)left / 1048576);
+}
+
 /* Reserving more than there is does not fail: the kernel ends other programs to make room. So
  * what is plainly too much must not be tried. */
 static int check_available(size_t size)
 {
     uint64_t available;
+    int err = check_groups(size);
 
-    if (size < LARGE_SIZE)
-        return CUFRAMES_OK;
+    if (err || size < LARGE_SIZE)
+        return err;
     available = available_memory();
     if (available == 0)
         available = total_memory();
