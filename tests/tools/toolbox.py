@@ -45,9 +45,8 @@ class ToolTest(unittest.TestCase):
     def start(self, *args, program=CUFRAMES, **options):
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
-        process = subprocess.Popen(
-            [program, *args], env=self.env, stdin=subprocess.DEVNULL, **options
-        )
+        options.setdefault("env", self.env)
+        process = subprocess.Popen([program, *args], stdin=subprocess.DEVNULL, **options)
         self.processes.append(process)
         return process
 

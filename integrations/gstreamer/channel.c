@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "channel.h"
+
+#include <unistd.h>
+
+/* The library's publisher, which must outlive every call into it. */
+struct publisher {
+    gatomicrefcount refs;
+    cuframes_publisher_t *publisher;
+};
+
+struct GstCuframesChannel {
+    gatomicrefcount refs;
+    GstCuframesChannelSettings settings;
+    gchar *key, *runtime_dir, *socket_group;
+    gint slots_out; /* atomic */
+
+    GMutex lock;
+    gboolean closed;
+    struct publisher *publisher;
+    GstCuframesPicture picture;
+    cuframes_layout_t layout;
+    GArray *waiting_clients; /* descriptors, until there is a publisher */
+};
+
+/* A slot that is out; freed with its memory. */
+struct slot {
+    GstCuframesChannel *channel;
+    cuframes_buffer_t *buffer;
+    cuframes_layout_t layout;
+};
+
+static GQuark slot_quark(void)
+{
+    static GQuark quark;
+
+    if (!quark)
+        quark = g_quark_from_static_string("gst-cuframes-slot");
+    return quark;
+}
+
+static void publisher_unref(struct publisher *publisher)
+{
+    if (!publisher || !g_atomic_ref_count_dec(&publisher->refs))
+        return;
+    cuframes_publisher_destroy(publisher->publisher);
+    g_free(publisher);
+}
+
+/* The publisher for one call, NULL if there is none. */
+static struct publisher *borrow_publisher(GstCuframesChannel *channel)
+{
+    struct publisher *publisher;
+
+    g_mutex_lock(&channel->lock);
+    publisher = channel->publisher;
+    if (publisher)
+        g_atomic_ref_count_inc(&publisher->refs);
+    g_mutex_unlock(&channel->lock);
+    return publisher;
+}
+
+static void close_descriptor(gpointer data)
+{
+    close(*(gint *)data);
+}
+
+GstCuframesChannel *gst_cuframes_channel_new(const GstCuframesChannelSettings *settings)
+{
+    GstCuframesChannel *channel = g_new0(GstCuframesChannel, 1);
+
+    g_atomic_ref_count_init(&channel->refs);
+    g_mutex_init(&channel->lock);
+    channel->settings = *settings;
+    channel->settings.key = channel->key = g_strdup(settings->key);
+    channel->settings.runtime_dir = channel->runtime_dir = g_strdup(settings->runtime_dir);
+    channel->settings.socket_group = channel->socket_group = g_strdup(settings->socket_group);
+    channel->waiting_clients = g_array_new(FALSE, FALSE, sizeof(gint));
+    g_array_set_clear_func(channel->waiting_clients, close_descriptor);
+    return channel;
+}
+
+GstCuframesChannel *gst_cuframes_channel_ref(GstCuframesChannel *channel)
+{
+    g_atomic_ref_count_inc(&channel->refs);
+    return channel;
+}
+
+void gst_cuframes_channel_unref(GstCuframesChannel *channel)
+{
+    if (!channel || !g_atomic_ref_count_dec(&channel->refs))
+        return;
+    publisher_unref(channel->publisher);
+    g_array_unref(channel->waiting_clients);
+    g_mutex_clear(&channel->lock);
+    g_free(channel->key);
+    g_free(channel->runtime_dir);
+    g_free(channel->socket_group);
+    g_free(channel);
+}
+
+void gst_cuframes_channel_close(GstCuframesChannel *channel)
+{
+    struct publisher *publisher;
+
+    g_mutex_lock(&channel->lock);
+    publisher = channel->publisher;
+    channel->publisher = NULL;
+    channel->closed = TRUE;
+    g_array_set_size(channel->waiting_clients, 0);
+    g_mutex_unlock(&channel->lock);
+    publisher_unref(publisher);
+}
+
+static cuframes_publisher_config_t publisher_config(const GstCuframesChannel *channel,
+                                                    const GstCuframesPicture *picture,
+                                                    const cuframes_layout_t *layout)
+{
+    const GstCuframesChannelSettings *settings = &channel->settings;
+
+    return (cuframes_publisher_config_t){
+        .key = settings->key,
+        .width = picture->width,
+        .height = picture->height,
+        .format = picture->format,
+        .ring_size = settings->slots,
+        .policy = settings->policy,
+        .consumer_ack_timeout_ms = (gint)settings->ack_timeout_ms,
+        .memory = CUFRAMES_MEMORY_HOST,
+        .flags = settings->socket ? 0 : CUFRAMES_PUBLISHER_NO_SOCKET,
+        .max_subscribers = settings->max_subscribers,
+        .max_holds = settings->max_holds,
+        .socket_mode = settings->socket_mode,
+        .socket_group = settings->socket_group,
+        .runtime_dir = settings->runtime_dir,
+        .layout = layout,
+        .fps_num = picture->fps_num,
+        .fps_den = picture->fps_den,
+        .sar_num = picture->par_num,
+        .sar_den = picture->par_den,
+        .color = picture->color,
+    };
+}
+
+static int create_publisher(GstCuframesChannel *channel, const cuframes_publisher_config_t *config)
+{
+    cuframes_publisher_t *made;
+    int error = cuframes_publisher_create(config, &made);
+
+    if (error)
+        return error;
+    channel->publisher = g_new0(struct publisher, 1);
+    g_atomic_ref_count_init(&channel->publisher->refs);
+    channel->publisher->publisher = made;
+    for (guint i = 0; i < channel->waiting_clients->len; i++)
+        cuframes_publisher_add_client(made, g_array_index(channel->waiting_clients, gint, i));
+    /* They were consumed. */
+    g_array_set_clear_func(channel->waiting_clients, NULL);
+    g_array_set_size(channel->waiting_clients, 0);
+    return CUFRAMES_OK;
+}
+
+static gboolean layout_equal(const cuframes_layout_t *a, const cuframes_layout_t *b)
+{
+    if (a->coded_width != b->coded_width || a->coded_height != b->coded_height ||
+        a->plane_count != b->plane_count || a->size != b->size)
+        return FALSE;
+    for (guint i = 0; i < a->plane_count; i++)
+        if (a->planes[i].offset != b->planes[i].offset ||
+            a->planes[i].pitch != b->planes[i].pitch || a->planes[i].rows != b->planes[i].rows)
+            return FALSE;
+    return TRUE;
+}
+
+/* Called with the lock. */
+static int prepare_locked(GstCuframesChannel *channel, const GstCuframesPicture *picture,
+                          const cuframes_layout_t *layout)
+{
+    cuframes_publisher_config_t config = publisher_config(channel, picture, layout);
+    int error;
+
+    if (channel->closed)
+        return CUFRAMES_ERR_DISCONNECTED;
+    if (channel->publisher)
+        error = cuframes_publisher_reconfigure(channel->publisher->publisher, &config);
+    else
+        error = create_publisher(channel, &config);
+    if (error)
+        return error;
+    channel->picture = *picture;
+    channel->layout = *layout;
+    return CUFRAMES_OK;
+}
+
+int gst_cuframes_channel_prepare(GstCuframesChannel *channel, const GstCuframesPicture *picture,
+                                 const cuframes_layout_t *layout, gboolean exact)
+{
+    int error = CUFRAMES_OK;
+
+    g_mutex_lock(&channel->lock);
+    if (!channel->publisher || !gst_cuframes_picture_equal(&channel->picture, picture) ||
+        (exact && !layout_equal(&channel->layout, layout)))
+        error = prepare_locked(channel, picture, layout);
+    g_mutex_unlock(&channel->lock);
+    return error;
+}
+
+int gst_cuframes_channel_add_client(GstCuframesChannel *channel, int fd)
+{
+    struct publisher *publisher;
+    gboolean taken = FALSE;
+    int error;
+
+    g_mutex_lock(&channel->lock);
+    if (!channel->publisher && !channel->closed) {
+        g_array_append_val(channel->waiting_clients, fd);
+        taken = TRUE;
+    }
+    g_mutex_unlock(&channel->lock);
+    if (taken)
+        return CUFRAMES_OK;
+    publisher = borrow_publisher(channel);
+    if (!publisher) {
+        close(fd);
+        return CUFRAMES_ERR_DISCONNECTED;
+    }
+    error = cuframes_publisher_add_client(publisher->publisher, fd);
+    publisher_unref(publisher);
+    return error;
+}
+
+gboolean gst_cuframes_channel_stats(GstCuframesChannel *channel, cuframes_publisher_stats_t *stats)
+{
+    struct publisher *publisher = borrow_publisher(channel);
+    gboolean known;
+
+    if (!publisher)
+        return FALSE;
+    known = cuframes_publisher_stats(publisher->publisher, stats) == CUFRAMES_OK;
+    publisher_unref(publisher);
+    return known;
+}
+
+guint gst_cuframes_channel_slots_out(GstCuframesChannel *channel)
+{
+    return (guint)g_atomic_int_get(&channel->slots_out);
+}
+
+gint gst_cuframes_channel_slots(const GstCuframesChannel *channel)
+{
+    return channel->settings.slots;
+}
+
+static void slot_free(gpointer data)
+{
+    struct slot *slot = data;
+
+    cuframes_buffer_unref(slot->buffer);
+    g_atomic_int_add(&slot->channel->slots_out, -1);
+    gst_cuframes_channel_unref(slot->channel);
+    g_free(slot);
+}
+
+static GstBuffer *slot_buffer(GstCuframesChannel *channel, cuframes_buffer_t *acquired,
+                              const GstCuframesPicture *picture)
+{
+    const cuframes_layout_t *layout = cuframes_buffer_layout(acquired);
+    struct slot *slot = g_new(struct slot, 1);
+    gsize offsets[GST_VIDEO_MAX_PLANES];
+    gint strides[GST_VIDEO_MAX_PLANES];
+    GstBuffer *buffer = gst_buffer_new();
+    GstMemory *memory;
+
+    *slot = (struct slot){gst_cuframes_channel_ref(channel), acquired, *layout};
+    g_atomic_int_inc(&channel->slots_out);
+    memory = gst_memory_new_wrapped(0, cuframes_buffer_data(acquired), layout->size, 0,
+                                    layout->size, slot, slot_free);
+    gst_mini_object_set_qdata(GST_MINI_OBJECT(memory), slot_quark(), slot, NULL);
+    gst_buffer_append_memory(buffer, memory);
+    for (guint i = 0; i < layout->plane_count; i++) {
+        offsets[i] = layout->planes[i].offset;
+        strides[i] = (gint)layout->planes[i].pitch;
+    }
+    gst_buffer_add_video_meta_full(
+        buffer, GST_VIDEO_FRAME_FLAG_NONE, gst_cuframes_format_to_gst(picture->format),
+        (guint)picture->width, (guint)picture->height, layout->plane_count, offsets, strides);
+    return buffer;
+}
+
+/* FALSE: the channel has changed meanwhile. */
+static gboolean still_is(GstCuframesChannel *channel, const GstCuframesPicture *picture)
+{
+    gboolean same;
+
+    g_mutex_lock(&channel->lock);
+    same = gst_cuframes_picture_equal(&channel->picture, picture);
+    g_mutex_unlock(&channel->lock);
+    return same;
+}
+
+int gst_cuframes_channel_acquire(GstCuframesChannel *channel, const GstCuframesPicture *picture,
+                                 GstBuffer **buffer)
+{
+    struct publisher *publisher = borrow_publisher(channel);
+    cuframes_buffer_t *acquired;
+    int error;
+
+    if (!publisher)
+        return CUFRAMES_ERR_DISCONNECTED;
+    error = cuframes_publisher_acquire_buffer(publisher->publisher, &acquired);
+    publisher_unref(publisher);
+    if (error)
+        return error;
+    if (!still_is(channel, picture)) {
+        cuframes_buffer_unref(acquired);
+        return CUFRAMES_ERR_FORMAT;
+    }
+    *buffer = slot_buffer(channel, acquired, picture);
+    return CUFRAMES_OK;
+}
+
+/* The slot that `buffer` is, if it is one of `channel` and its planes are where they were. */
+static struct slot *slot_of(GstCuframesChannel *channel, GstBuffer *buffer)
+{
+    GstVideoMeta *video = gst_buffer_get_video_meta(buffer);
+    GstMemory *memory = gst_buffer_n_memory(buffer) == 1 ? gst_buffer_peek_memory(buffer, 0) : NULL;
+    struct slot *slot =
+        memory ? gst_mini_object_get_qdata(GST_MINI_OBJECT(memory), slot_quark()) : NULL;
+
+    if (!slot || slot->channel != channel || memory->offset != 0 || !video ||
+        video->n_planes != slot->layout.plane_count)
+        return NULL;
+    for (guint i = 0; i < video->n_planes; i++)
+        if (video->offset[i] != slot->layout.planes[i].offset ||
+            video->stride[i] != (gint)slot->layout.planes[i].pitch)
+            return NULL;
+    return slot;
+}
+
+int gst_cuframes_channel_publish(GstCuframesChannel *channel, GstBuffer *buffer,
+                                 const cuframes_frame_meta_t *meta)
+{
+    struct slot *slot = slot_of(channel, buffer);
+    struct publisher *publisher;
+    int error;
+
+    if (!slot)
+        return CUFRAMES_ERR_INVALID_ARG;
+    publisher = borrow_publisher(channel);
+    if (!publisher)
+        return CUFRAMES_ERR_DISCONNECTED;
+    error = cuframes_publisher_publish_buffer(publisher->publisher, slot->buffer, NULL, meta, NULL);
+    publisher_unref(publisher);
+    if (error == CUFRAMES_OK)
+        /* Whoever keeps the buffer upstream may read it, and gets a copy to write to. */
+        GST_MINI_OBJECT_FLAG_SET(gst_buffer_peek_memory(buffer, 0), GST_MEMORY_FLAG_READONLY);
+    return error;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The channel that cuframessink publishes: a publisher that comes with the first picture and
+ * changes with it, and slots of it as GstMemory.
+ *
+ * Shared by the element, its pools and every slot that is out; any thread. The publisher is
+ * destroyed when the element has closed the channel and no call is under way.
+ */
+#pragma once
+
+#include <cuframes/cuframes.h>
+#include <gst/video/video.h>
+
+#include "format.h"
+
+typedef struct GstCuframesChannel GstCuframesChannel;
+
+/* How the channel is made; strings are copied. */
+typedef struct {
+    const gchar *key;
+    const gchar *runtime_dir;
+    const gchar *socket_group;
+    guint socket_mode;
+    gboolean socket; /* FALSE: clients come by gst_cuframes_channel_add_client() alone */
+    cuframes_policy_t policy;
+    guint ack_timeout_ms;
+    gint slots;
+    gint max_subscribers;
+    gint max_holds;
+} GstCuframesChannelSettings;
+
+GstCuframesChannel *gst_cuframes_channel_new(const GstCuframesChannelSettings *settings);
+GstCuframesChannel *gst_cuframes_channel_ref(GstCuframesChannel *channel);
+/* NULL is fine. */
+void gst_cuframes_channel_unref(GstCuframesChannel *channel);
+/* Ends it: subscribers are disconnected, slots can no longer be had. */
+void gst_cuframes_channel_close(GstCuframesChannel *channel);
+
+/*
+ * Makes the channel, or changes it, so that it has `picture`, and makes its slots with `layout`;
+ * unless `exact` slots that are there may have another one. Returns CUFRAMES_OK or the library's error; DISCONNECTED after close.
+ */
+int gst_cuframes_channel_prepare(GstCuframesChannel *channel, const GstCuframesPicture *picture,
+                                 const cuframes_layout_t *layout, gboolean exact);
+/* Serves the other end of `fd`, also one that comes before the first picture. Consumes it. */
+int gst_cuframes_channel_add_client(GstCuframesChannel *channel, int fd);
+/* FALSE while there is no publisher. */
+gboolean gst_cuframes_channel_stats(GstCuframesChannel *channel, cuframes_publisher_stats_t *stats);
+
+/*
+ * A free slot as a buffer of one memory with a GstVideoMeta. WOULD_BLOCK when there is none,
+ * FORMAT when the channel no longer has `picture`. The slot is given back with the memory.
+ */
+int gst_cuframes_channel_acquire(GstCuframesChannel *channel, const GstCuframesPicture *picture,
+                                 GstBuffer **buffer);
+/* Slots that are out as memory, published or not. */
+guint gst_cuframes_channel_slots_out(GstCuframesChannel *channel);
+gint gst_cuframes_channel_slots(const GstCuframesChannel *channel);
+
+/*
+ * Publishes the slot that `buffer` is. INVALID_ARG if it is not one (or not the whole of one) of
+ * this channel's; other errors as cuframes_publisher_publish_buffer().
+ */
+int gst_cuframes_channel_publish(GstCuframesChannel *channel, GstBuffer *buffer,
+                                 const cuframes_frame_meta_t *meta);

@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cuframessink.
+ *
+ * A picture is published in one of two ways: as the slot that upstream wrote it into (pool.h), or
+ * copied into a slot, which is said once and counted. With the policy "drop" a picture for which no
+ * slot is free is dropped, and the pipeline goes on.
+ *
+ * Threads: render, set_caps and the allocation query come from the streaming thread; the channel
+ * (channel.h) is made at start and closed at stop, and may be used from any thread between.
+ */
+#include "sink.h"
+
+#include <gst/video/video.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "format.h"
+#include "meta.h"
+#include "pool.h"
+
+GST_DEBUG_CATEGORY_STATIC(gst_cuframes_sink_debug);
+#define GST_CAT_DEFAULT gst_cuframes_sink_debug
+
+struct _GstCuframesSink {
+    GstVideoSink parent;
+
+    /* Properties. */
+    gchar *key;
+    gchar *runtime_dir;
+    gchar *socket_group;
+    guint socket_mode;
+    gboolean socket;
+    cuframes_policy_t policy;
+    guint ack_timeout_ms;
+    gint slots;
+    gint max_subscribers;
+    gint max_holds;
+
+    GstCuframesChannel *channel; /* replaced under the object lock, between start and stop */
+
+    /* The streaming thread's. */
+    GstVideoInfo info;
+    GstCuframesPicture picture;
+    cuframes_layout_t layout;
+    gboolean said_copy;
+
+    /* Under the object lock. */
+    guint64 published, copied, dropped;
+};
+
+enum {
+    PROP_0,
+    PROP_KEY,
+    PROP_RUNTIME_DIR,
+    PROP_POLICY,
+    PROP_ACK_TIMEOUT,
+    PROP_SLOTS,
+    PROP_MAX_SUBSCRIBERS,
+    PROP_MAX_HOLDS,
+    PROP_SOCKET,
+    PROP_SOCKET_MODE,
+    PROP_SOCKET_GROUP,
+    PROP_STATS,
+};
+
+enum { SIGNAL_ADD_CLIENT, SIGNAL_COUNT };
+static guint signals[SIGNAL_COUNT];
+
+#define DEFAULT_ACK_TIMEOUT_MS 200
+
+static GstStaticPadTemplate sink_template =
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS,
+                            GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_CUFRAMES_FORMATS)));
+
+G_DEFINE_TYPE(GstCuframesSink, gst_cuframes_sink, GST_TYPE_VIDEO_SINK)
+GST_ELEMENT_REGISTER_DEFINE_WITH_CODE(cuframessink, "cuframessink", GST_RANK_NONE,
+                                      GST_TYPE_CUFRAMES_SINK,
+                                      GST_DEBUG_CATEGORY_INIT(gst_cuframes_sink_debug,
+                                                              "cuframessink", 0, "cuframes sink"))
+
+/* ---- publishing ---- */
+
+static void say_library_error(GstCuframesSink *self, int error)
+{
+    const gchar *sentence = cuframes_last_error();
+
+    if (error == CUFRAMES_ERR_ALREADY_EXISTS)
+        GST_ELEMENT_ERROR(self, RESOURCE, BUSY, ("%s", sentence), (NULL));
+    else if (error == CUFRAMES_ERR_PERMISSION)
+        GST_ELEMENT_ERROR(self, RESOURCE, NOT_AUTHORIZED, ("%s", sentence), (NULL));
+    else if (error == CUFRAMES_ERR_INVALID_ARG || error == CUFRAMES_ERR_FORMAT)
+        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s", sentence), (NULL));
+    else
+        GST_ELEMENT_ERROR(self, RESOURCE, WRITE, ("%s", sentence), (NULL));
+}
+
+static void count(GstCuframesSink *self, guint64 *counter)
+{
+    GST_OBJECT_LOCK(self);
+    ++*counter;
+    GST_OBJECT_UNLOCK(self);
+}
+
+static GstFlowReturn drop(GstCuframesSink *self)
+{
+    GST_DEBUG_OBJECT(self, "no slot is free: dropped");
+    count(self, &self->dropped);
+    return GST_FLOW_OK;
+}
+
+static gboolean copy_picture(GstCuframesSink *self, GstBuffer *from, GstBuffer *to)
+{
+    GstVideoFrame source, target;
+    gboolean done;
+
+    if (!gst_video_frame_map(&source, &self->info, from, GST_MAP_READ))
+        return FALSE;
+    if (!gst_video_frame_map(&target, &self->info, to, GST_MAP_WRITE)) {
+        gst_video_frame_unmap(&source);
+        return FALSE;
+    }
+    done = gst_video_frame_copy(&target, &source);
+    gst_video_frame_unmap(&target);
+    gst_video_frame_unmap(&source);
+    return done;
+}
+
+static void say_copying(GstCuframesSink *self)
+{
+    if (self->said_copy)
+        return;
+    self->said_copy = TRUE;
+    GST_ELEMENT_INFO(self, RESOURCE, SETTINGS, ("Frames are copied."),
+                     ("Frames are copied once into the channel: what comes before this element "
+                      "writes into memory of its own. stats/copied counts them."));
+}
+
+static GstFlowReturn publish_copy(GstCuframesSink *self, GstBuffer *buffer,
+                                  cuframes_frame_meta_t *meta)
+{
+    GstBuffer *slot;
+    int error = gst_cuframes_channel_acquire(self->channel, &self->picture, &slot);
+
+    if (error == CUFRAMES_ERR_WOULD_BLOCK)
+        return drop(self);
+    if (error) {
+        say_library_error(self, error);
+        return GST_FLOW_ERROR;
+    }
+    if (!copy_picture(self, buffer, slot)) {
+        gst_buffer_unref(slot);
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("A buffer could not be read as a picture."),
+                          (NULL));
+        return GST_FLOW_ERROR;
+    }
+    say_copying(self);
+    meta->copies = 1;
+    error = gst_cuframes_channel_publish(self->channel, slot, meta);
+    gst_buffer_unref(slot);
+    if (error) {
+        say_library_error(self, error);
+        return GST_FLOW_ERROR;
+    }
+    count(self, &self->copied);
+    count(self, &self->published);
+    return GST_FLOW_OK;
+}
+
+/* A slot of an older generation, or one that was published already, is copied like any memory. */
+static GstFlowReturn publish(GstCuframesSink *self, GstBuffer *buffer, cuframes_frame_meta_t *meta)
+{
+    int error = gst_cuframes_channel_publish(self->channel, buffer, meta);
+
+    if (error == CUFRAMES_OK) {
+        count(self, &self->published);
+        return GST_FLOW_OK;
+    }
+    if (error == CUFRAMES_ERR_INVALID_ARG || error == CUFRAMES_ERR_FORMAT ||
+        error == CUFRAMES_ERR_ALREADY_EXISTS)
+        return publish_copy(self, buffer, meta);
+    say_library_error(self, error);
+    return GST_FLOW_ERROR;
+}
+
+static void set_crop(GstBuffer *buffer, cuframes_frame_meta_t *meta)
+{
+    GstVideoCropMeta *crop = gst_buffer_get_video_crop_meta(buffer);
+
+    if (crop && crop->width > 0 && crop->height > 0)
+        meta->crop =
+            (cuframes_rect_t){(gint)crop->x, (gint)crop->y, (gint)crop->width, (gint)crop->height};
+}
+
+static cuframes_frame_meta_t describe(GstCuframesSink *self, GstBuffer *buffer)
+{
+    GstClockTime time = gst_segment_to_running_time(&GST_BASE_SINK(self)->segment, GST_FORMAT_TIME,
+                                                    GST_BUFFER_PTS(buffer));
+    cuframes_frame_meta_t meta = {.pts_ns = CUFRAMES_NO_TIME};
+
+    if (GST_CLOCK_TIME_IS_VALID(time) && time <= G_MAXINT64)
+        meta.pts_ns = (gint64)time;
+    if (GST_BUFFER_IS_DISCONT(buffer))
+        meta.flags |= CUFRAMES_FRAME_DISCONTINUITY;
+    if (GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_CORRUPTED))
+        meta.flags |= CUFRAMES_FRAME_CORRUPT;
+    set_crop(buffer, &meta);
+    return meta;
+}
+
+static gboolean prepare(GstCuframesSink *self)
+{
+    int error = gst_cuframes_channel_prepare(self->channel, &self->picture, &self->layout, FALSE);
+
+    if (error)
+        say_library_error(self, error);
+    return error == CUFRAMES_OK;
+}
+
+/* The channel is there from the first picture on, and that is published when it is its turn. */
+static GstFlowReturn gst_cuframes_sink_preroll(GstBaseSink *base, GstBuffer *buffer)
+{
+    return prepare(GST_CUFRAMES_SINK(base)) ? GST_FLOW_OK : GST_FLOW_ERROR;
+}
+
+static GstFlowReturn gst_cuframes_sink_render(GstBaseSink *base, GstBuffer *buffer)
+{
+    GstCuframesSink *self = GST_CUFRAMES_SINK(base);
+    cuframes_frame_meta_t meta = describe(self, buffer);
+    GstCuframesMetaMap map;
+    GstFlowReturn ret;
+
+    if (!prepare(self))
+        return GST_FLOW_ERROR;
+    if (gst_cuframes_pool_had_no_slot(buffer))
+        return drop(self);
+    if (!gst_cuframes_meta_read(buffer, &meta, &map))
+        GST_WARNING_OBJECT(self, "more bytes than a frame can carry (%d) were left out",
+                           CUFRAMES_MAX_USER_DATA);
+    ret = publish(self, buffer, &meta);
+    gst_cuframes_meta_unmap(&map);
+    return ret;
+}
+
+/* ---- base class ---- */
+
+static gboolean gst_cuframes_sink_set_caps(GstBaseSink *base, GstCaps *caps)
+{
+    GstCuframesSink *self = GST_CUFRAMES_SINK(base);
+
+    if (!gst_video_info_from_caps(&self->info, caps) ||
+        !gst_cuframes_picture_from_caps(caps, &self->info, &self->picture) ||
+        !gst_cuframes_layout_from_info(&self->info, &self->layout)) {
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("These pictures cannot be shared."),
+                          ("%" GST_PTR_FORMAT, caps));
+        return FALSE;
+    }
+    if (self->picture.width > CUFRAMES_MAX_DIMENSION ||
+        self->picture.height > CUFRAMES_MAX_DIMENSION) {
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT,
+                          ("%dx%d is larger than a channel can be (%dx%d).", self->picture.width,
+                           self->picture.height, CUFRAMES_MAX_DIMENSION, CUFRAMES_MAX_DIMENSION),
+                          (NULL));
+        return FALSE;
+    }
+    return GST_BASE_SINK_CLASS(gst_cuframes_sink_parent_class)->set_caps(base, caps);
+}
+
+static gboolean gst_cuframes_sink_propose_allocation(GstBaseSink *base, GstQuery *query)
+{
+    GstCuframesSink *self = GST_CUFRAMES_SINK(base);
+    GstVideoInfo info;
+    GstCaps *caps;
+    gboolean need_pool;
+
+    gst_query_parse_allocation(query, &caps, &need_pool);
+    if (!caps || !gst_video_info_from_caps(&info, caps))
+        return FALSE;
+    if (need_pool) {
+        GstBufferPool *pool = gst_cuframes_pool_new(self->channel);
+        GstStructure *config = gst_buffer_pool_get_config(pool);
+
+        gst_buffer_pool_config_set_params(config, caps, (guint)GST_VIDEO_INFO_SIZE(&info), 0, 0);
+        gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+        if (!gst_buffer_pool_set_config(pool, config)) {
+            gst_object_unref(pool);
+            return FALSE;
+        }
+        gst_query_add_allocation_pool(query, pool, (guint)GST_VIDEO_INFO_SIZE(&info), 0, 0);
+        gst_object_unref(pool);
+    }
+    gst_query_add_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL);
+    gst_query_add_allocation_meta(query, GST_VIDEO_CROP_META_API_TYPE, NULL);
+    return TRUE;
+}
+
+static gboolean gst_cuframes_sink_start(GstBaseSink *base)
+{
+    GstCuframesSink *self = GST_CUFRAMES_SINK(base);
+    GstCuframesChannel *channel;
+
+    if (!self->key || cuframes_check_key(self->key) != CUFRAMES_OK) {
+        GST_ELEMENT_ERROR(
+            self, RESOURCE, SETTINGS,
+            ("%s", self->key ? cuframes_last_error() : "No channel: set the property \"key\"."),
+            (NULL));
+        return FALSE;
+    }
+    channel = gst_cuframes_channel_new(&(GstCuframesChannelSettings){
+        .key = self->key,
+        .runtime_dir = self->runtime_dir,
+        .socket_group = self->socket_group,
+        .socket_mode = self->socket_mode,
+        .socket = self->socket,
+        .policy = self->policy,
+        .ack_timeout_ms = self->ack_timeout_ms,
+        .slots = self->slots,
+        .max_subscribers = self->max_subscribers,
+        .max_holds = self->max_holds,
+    });
+    GST_OBJECT_LOCK(self);
+    self->channel = channel;
+    self->published = self->copied = self->dropped = 0;
+    GST_OBJECT_UNLOCK(self);
+    self->said_copy = FALSE;
+    return TRUE;
+}
+
+static gboolean gst_cuframes_sink_stop(GstBaseSink *base)
+{
+    GstCuframesSink *self = GST_CUFRAMES_SINK(base);
+    GstCuframesChannel *channel;
+
+    GST_OBJECT_LOCK(self);
+    channel = self->channel;
+    self->channel = NULL;
+    GST_OBJECT_UNLOCK(self);
+    gst_cuframes_channel_close(channel);
+    gst_cuframes_channel_unref(channel);
+    return TRUE;
+}
+
+static GstCuframesChannel *channel_for_call(GstCuframesSink *self)
+{
+    GstCuframesChannel *channel;
+
+    GST_OBJECT_LOCK(self);
+    channel = self->channel ? gst_cuframes_channel_ref(self->channel) : NULL;
+    GST_OBJECT_UNLOCK(self);
+    return channel;
+}
+
+/* The action signal "add-client". */
+static gboolean gst_cuframes_sink_add_client(GstCuframesSink *self, gint fd)
+{
+    GstCuframesChannel *channel = channel_for_call(self);
+    int error;
+
+    if (!channel) {
+        close(fd);
+        GST_WARNING_OBJECT(self, "a client was added in state NULL");
+        return FALSE;
+    }
+    error = gst_cuframes_channel_add_client(channel, fd);
+    gst_cuframes_channel_unref(channel);
+    if (error)
+        GST_WARNING_OBJECT(self, "client not added: %s", cuframes_last_error());
+    return error == CUFRAMES_OK;
+}
+
+/* ---- properties ---- */
+
+static GType policy_type(void)
+{
+    static GType type;
+    static const GEnumValue values[] = {
+        {CUFRAMES_POLICY_DROP_OLDEST, "Never wait for a reader", "drop"},
+        {CUFRAMES_POLICY_STRICT_WAIT, "Wait for readers in strict order, up to ack-timeout",
+         "wait"},
+        {0},
+    };
+
+    if (g_once_init_enter(&type))
+        g_once_init_leave(&type, g_enum_register_static("GstCuframesSinkPolicy", values));
+    return type;
+}
+
+static void gst_cuframes_sink_set_property(GObject *object, guint id, const GValue *value,
+                                           GParamSpec *spec)
+{
+    GstCuframesSink *self = GST_CUFRAMES_SINK(object);
+
+    GST_OBJECT_LOCK(self);
+    switch (id) {
+    case PROP_KEY:
+        g_free(self->key);
+        self->key = g_value_dup_string(value);
+        break;
+    case PROP_RUNTIME_DIR:
+        g_free(self->runtime_dir);
+        self->runtime_dir = g_value_dup_string(value);
+        break;
+    case PROP_POLICY:
+        self->policy = g_value_get_enum(value);
+        break;
+    case PROP_ACK_TIMEOUT:
+        self->ack_timeout_ms = g_value_get_uint(value);
+        break;
+    case PROP_SLOTS:
+        self->slots = g_value_get_int(value);
+        break;
+    case PROP_MAX_SUBSCRIBERS:
+        self->max_subscribers = g_value_get_int(value);
+        break;
+    case PROP_MAX_HOLDS:
+        self->max_holds = g_value_get_int(value);
+        break;
+    case PROP_SOCKET:
+        self->socket = g_value_get_boolean(value);
+        break;
+    case PROP_SOCKET_MODE:
+        self->socket_mode = g_value_get_uint(value);
+        break;
+    case PROP_SOCKET_GROUP:
+        g_free(self->socket_group);
+        self->socket_group = g_value_dup_string(value);
+        break;
+    default:
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
+    }
+    GST_OBJECT_UNLOCK(self);
+}
+
+static GstStructure *statistics(GstCuframesSink *self)
+{
+    GstCuframesChannel *channel = channel_for_call(self);
+    cuframes_publisher_stats_t stats = {0};
+    GstStructure *structure;
+
+    if (channel)
+        gst_cuframes_channel_stats(channel, &stats);
+    gst_cuframes_channel_unref(channel);
+    GST_OBJECT_LOCK(self);
+    structure = gst_structure_new(
+        "application/x-cuframes-sink-stats", "published", G_TYPE_UINT64, self->published, "copied",
+        G_TYPE_UINT64, self->copied, "dropped", G_TYPE_UINT64, self->dropped, "evicted",
+        G_TYPE_UINT64, stats.evicted, "refused", G_TYPE_UINT64, stats.refused, "generations",
+        G_TYPE_UINT64, stats.generations, "subscribers", G_TYPE_UINT, stats.subscribers,
+        "slots-held", G_TYPE_UINT, stats.slots_held, NULL);
+    GST_OBJECT_UNLOCK(self);
+    return structure;
+}
+
+static void gst_cuframes_sink_get_property(GObject *object, guint id, GValue *value,
+                                           GParamSpec *spec)
+{
+    GstCuframesSink *self = GST_CUFRAMES_SINK(object);
+
+    if (id == PROP_STATS) {
+        g_value_take_boxed(value, statistics(self));
+        return;
+    }
+    GST_OBJECT_LOCK(self);
+    switch (id) {
+    case PROP_KEY:
+        g_value_set_string(value, self->key);
+        break;
+    case PROP_RUNTIME_DIR:
+        g_value_set_string(value, self->runtime_dir);
+        break;
+    case PROP_POLICY:
+        g_value_set_enum(value, self->policy);
+        break;
+    case PROP_ACK_TIMEOUT:
+        g_value_set_uint(value, self->ack_timeout_ms);
+        break;
+    case PROP_SLOTS:
+        g_value_set_int(value, self->slots);
+        break;
+    case PROP_MAX_SUBSCRIBERS:
+        g_value_set_int(value, self->max_subscribers);
+        break;
+    case PROP_MAX_HOLDS:
+        g_value_set_int(value, self->max_holds);
+        break;
+    case PROP_SOCKET:
+        g_value_set_boolean(value, self->socket);
+        break;
+    case PROP_SOCKET_MODE:
+        g_value_set_uint(value, self->socket_mode);
+        break;
+    case PROP_SOCKET_GROUP:
+        g_value_set_string(value, self->socket_group);
+        break;
+    default:
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
+    }
+    GST_OBJECT_UNLOCK(self);
+}
+
+static void install_channel_properties(GObjectClass *class, GParamFlags flags)
+{
+    g_object_class_install_property(
+        class, PROP_KEY,
+        g_param_spec_string("key", "Key", "Key of the channel to publish", NULL, flags));
+    g_object_class_install_property(
+        class, PROP_POLICY,
+        g_param_spec_enum("policy", "Policy", "What to do when readers hold every slot",
+                          policy_type(), CUFRAMES_POLICY_DROP_OLDEST, flags));
+    g_object_class_install_property(
+        class, PROP_ACK_TIMEOUT,
+        g_param_spec_uint("ack-timeout", "Acknowledge timeout",
+                          "Policy wait: how long to wait for a reader before it is evicted, "
+                          "milliseconds",
+                          1, 3600000, DEFAULT_ACK_TIMEOUT_MS, flags));
+    g_object_class_install_property(
+        class, PROP_SLOTS,
+        g_param_spec_int("slots", "Slots",
+                         "Frames that the channel has memory for; half of them are lent to the "
+                         "elements before this one",
+                         CUFRAMES_MIN_SLOTS, CUFRAMES_MAX_SLOTS, CUFRAMES_DEFAULT_SLOTS, flags));
+    g_object_class_install_property(
+        class, PROP_MAX_SUBSCRIBERS,
+        g_param_spec_int("max-subscribers", "Most subscribers", "Most readers at a time", 1,
+                         CUFRAMES_MAX_SUBSCRIBERS, CUFRAMES_MAX_SUBSCRIBERS, flags));
+    g_object_class_install_property(
+        class, PROP_MAX_HOLDS,
+        g_param_spec_int("max-holds", "Most holds",
+                         "Most frames that one reader may hold; 0 = slots - 2", 0,
+                         CUFRAMES_MAX_SLOTS - 1, 0, flags));
+}
+
+static void install_socket_properties(GObjectClass *class, GParamFlags flags)
+{
+    g_object_class_install_property(
+        class, PROP_RUNTIME_DIR,
+        g_param_spec_string("runtime-dir", "Runtime directory",
+                            "Directory for the channel's socket; the library's default if not set",
+                            NULL, flags));
+    g_object_class_install_property(
+        class, PROP_SOCKET,
+        g_param_spec_boolean("socket", "Socket",
+                             "Make a socket in the runtime directory; without it readers come by "
+                             "the signal add-client alone",
+                             TRUE, flags));
+    g_object_class_install_property(
+        class, PROP_SOCKET_MODE,
+        g_param_spec_uint("socket-mode", "Socket mode",
+                          "Permission bits of the socket (0660 is octal); 0 = 0600", 0, 0777, 0,
+                          flags));
+    g_object_class_install_property(
+        class, PROP_SOCKET_GROUP,
+        g_param_spec_string("socket-group", "Socket group",
+                            "Name or number of the socket's group; the process's if not set", NULL,
+                            flags));
+}
+
+static void gst_cuframes_sink_finalize(GObject *object)
+{
+    GstCuframesSink *self = GST_CUFRAMES_SINK(object);
+
+    g_free(self->key);
+    g_free(self->runtime_dir);
+    g_free(self->socket_group);
+    G_OBJECT_CLASS(gst_cuframes_sink_parent_class)->finalize(object);
+}
+
+static void gst_cuframes_sink_init(GstCuframesSink *self)
+{
+    self->socket = TRUE;
+    self->ack_timeout_ms = DEFAULT_ACK_TIMEOUT_MS;
+    self->slots = CUFRAMES_DEFAULT_SLOTS;
+    self->max_subscribers = CUFRAMES_MAX_SUBSCRIBERS;
+    /* Whether a frame is late is for the readers to judge. */
+    gst_base_sink_set_max_lateness(GST_BASE_SINK(self), -1);
+    gst_base_sink_set_qos_enabled(GST_BASE_SINK(self), FALSE);
+    /* It would keep a slot. */
+    gst_base_sink_set_last_sample_enabled(GST_BASE_SINK(self), FALSE);
+}
+
+static void gst_cuframes_sink_class_init(GstCuframesSinkClass *class)
+{
+    const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
+    GObjectClass *object = G_OBJECT_CLASS(class);
+    GstElementClass *element = GST_ELEMENT_CLASS(class);
+    GstBaseSinkClass *base = GST_BASE_SINK_CLASS(class);
+
+    object->set_property = gst_cuframes_sink_set_property;
+    object->get_property = gst_cuframes_sink_get_property;
+    object->finalize = gst_cuframes_sink_finalize;
+    install_channel_properties(object, flags);
+    install_socket_properties(object, flags);
+    g_object_class_install_property(
+        object, PROP_STATS,
+        g_param_spec_boxed("stats", "Statistics", "What this element has counted",
+                           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+    /**
+     * GstCuframesSink::add-client:
+     * @fd: one end of a connected SOCK_SEQPACKET Unix socket; closed by the element
+     *
+     * Serves the reader at the other end (cuframessrc's property "fd"). From state READY on; a
+     * reader that comes before the first picture waits for it.
+     *
+     * Returns: whether the reader was taken
+     */
+    signals[SIGNAL_ADD_CLIENT] = g_signal_new_class_handler(
+        "add-client", G_TYPE_FROM_CLASS(class), G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION,
+        G_CALLBACK(gst_cuframes_sink_add_client), NULL, NULL, NULL, G_TYPE_BOOLEAN, 1, G_TYPE_INT);
+    gst_element_class_set_static_metadata(
+        element, "cuframes sink", "Sink/Video",
+        "Publishes video frames for other processes to read without a copy", "cuframes");
+    gst_element_class_add_static_pad_template(element, &sink_template);
+    base->start = gst_cuframes_sink_start;
+    base->stop = gst_cuframes_sink_stop;
+    base->set_caps = gst_cuframes_sink_set_caps;
+    base->propose_allocation = gst_cuframes_sink_propose_allocation;
+    base->preroll = gst_cuframes_sink_preroll;
+    base->render = gst_cuframes_sink_render;
+    gst_type_mark_as_plugin_api(policy_type(), 0);
+}

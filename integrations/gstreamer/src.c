@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cuframessrc.
+ *
+ * Threads: create() and everything it calls run in the streaming thread, which alone uses the
+ * subscriber; unlock() comes from another and ends its waits through the poll set and the holds.
+ * Properties and what statistics and queries read are under the object lock. Frames are given back
+ * by whoever drops the last buffer over them (holds.h).
+ *
+ * The channel is attached by the streaming thread, not by the state change: a publisher that is
+ * not there yet blocks nobody.
+ */
+#include "src.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "meta.h"
+#include "src_private.h"
+
+GST_DEBUG_CATEGORY_STATIC(gst_cuframes_src_debug);
+#define GST_CAT_DEFAULT gst_cuframes_src_debug
+
+/* Between two looks for a channel that is not there. */
+#define ATTACH_INTERVAL (50 * GST_MSECOND)
+/* So long without a frame downstream is told that nothing comes. */
+#define GAP_INTERVAL (500 * GST_MSECOND)
+
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE(
+    "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_CUFRAMES_FORMATS)));
+
+G_DEFINE_TYPE_WITH_CODE(GstCuframesSrc, gst_cuframes_src, GST_TYPE_PUSH_SRC,
+                        G_IMPLEMENT_INTERFACE(GST_TYPE_URI_HANDLER,
+                                              gst_cuframes_src_uri_handler_init))
+GST_ELEMENT_REGISTER_DEFINE_WITH_CODE(cuframessrc, "cuframessrc", GST_RANK_PRIMARY,
+                                      GST_TYPE_CUFRAMES_SRC,
+                                      GST_DEBUG_CATEGORY_INIT(gst_cuframes_src_debug, "cuframessrc",
+                                                              0, "cuframes source"))
+
+/* ---- attaching ---- */
+
+static cuframes_subscriber_config_t subscriber_config(GstCuframesSrc *self)
+{
+    return (cuframes_subscriber_config_t){
+        .key = self->key,
+        .consumer_name = self->consumer_name,
+        .mode = self->mode == GST_CUFRAMES_SRC_ORDER ? CUFRAMES_MODE_STRICT_ORDER
+                                                     : CUFRAMES_MODE_NEWEST_ONLY,
+        .flags = CUFRAMES_SUBSCRIBER_POLL |
+                 (self->reconnect && self->fd < 0 ? CUFRAMES_SUBSCRIBER_RECONNECT : 0),
+        .max_holds = self->max_holds,
+        .max_fps = self->max_fps,
+        .memory = self->memory == GST_CUFRAMES_SRC_MEMORY_HOST ? CUFRAMES_MEMORY_HOST
+                                                               : CUFRAMES_MEMORY_AUTO,
+        .runtime_dir = self->runtime_dir,
+    };
+}
+
+static int attach_once(GstCuframesSrc *self, cuframes_subscriber_t **subscriber)
+{
+    cuframes_subscriber_config_t config;
+    gint fd;
+
+    GST_OBJECT_LOCK(self);
+    config = subscriber_config(self);
+    fd = self->fd;
+    self->fd = -1; /* the library closes it, whatever comes */
+    GST_OBJECT_UNLOCK(self);
+    if (fd < 0)
+        return cuframes_subscriber_create(&config, subscriber);
+    config.connect_timeout_ms = self->timeout_ms;
+    return cuframes_subscriber_create_from_fd(&config, fd, subscriber);
+}
+
+static void say_attach_failed(GstCuframesSrc *self, int error)
+{
+    const gchar *sentence = cuframes_last_error();
+
+    if (error == CUFRAMES_ERR_NOT_FOUND)
+        GST_ELEMENT_ERROR(self, RESOURCE, NOT_FOUND, ("%s", sentence), (NULL));
+    else if (error == CUFRAMES_ERR_PERMISSION)
+        GST_ELEMENT_ERROR(self, RESOURCE, NOT_AUTHORIZED, ("%s", sentence), (NULL));
+    else if (error == CUFRAMES_ERR_ALREADY_EXISTS || error == CUFRAMES_ERR_TOO_MANY)
+        GST_ELEMENT_ERROR(self, RESOURCE, BUSY, ("%s", sentence), (NULL));
+    else if (error == CUFRAMES_ERR_INVALID_ARG)
+        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s", sentence), (NULL));
+    else
+        GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("%s", sentence), (NULL));
+}
+
+static void take_subscriber(GstCuframesSrc *self, cuframes_subscriber_t *subscriber)
+{
+    GST_OBJECT_LOCK(self);
+    self->subscriber = subscriber;
+    GST_OBJECT_UNLOCK(self);
+    gst_poll_fd_init(&self->poll_fd);
+    self->poll_fd.fd = cuframes_subscriber_fd(subscriber);
+    gst_poll_add_fd(self->poll, &self->poll_fd);
+    gst_poll_fd_ctl_read(self->poll, &self->poll_fd, TRUE);
+    GST_INFO_OBJECT(self, "attached as \"%s\"", cuframes_subscriber_name(subscriber));
+}
+
+static GstFlowReturn attach(GstCuframesSrc *self)
+{
+    gint64 deadline = g_get_monotonic_time() + (gint64)self->timeout_ms * 1000;
+    cuframes_subscriber_t *subscriber;
+    int error;
+
+    while ((error = attach_once(self, &subscriber)) != CUFRAMES_OK) {
+        if (error != CUFRAMES_ERR_NOT_FOUND ||
+            (self->timeout_ms >= 0 && g_get_monotonic_time() >= deadline)) {
+            say_attach_failed(self, error);
+            return GST_FLOW_ERROR;
+        }
+        if (gst_poll_wait(self->poll, ATTACH_INTERVAL) < 0 && errno == EBUSY)
+            return GST_FLOW_FLUSHING;
+    }
+    take_subscriber(self, subscriber);
+    return GST_FLOW_OK;
+}
+
+/* ---- caps and allocation ---- */
+
+static GstCuframesPicture describe(GstCuframesSrc *self, const cuframes_frame_t *frame)
+{
+    GstCuframesPicture picture = {.format = cuframes_frame_format(frame)};
+    cuframes_channel_info_t info;
+
+    cuframes_frame_size(frame, &picture.width, &picture.height);
+    cuframes_frame_color(frame, &picture.color);
+    if (cuframes_subscriber_info(self->subscriber, &info) == CUFRAMES_OK) {
+        picture.fps_num = info.fps_num;
+        picture.fps_den = info.fps_den;
+        picture.par_num = info.sar_num;
+        picture.par_den = info.sar_den;
+    }
+    return picture;
+}
+
+static void learn_allocation(GstCuframesSrc *self, GstQuery *query)
+{
+    self->downstream_knows_video_meta =
+        gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL);
+}
+
+static void ask_for_allocation(GstCuframesSrc *self, GstCaps *caps)
+{
+    GstQuery *query = gst_query_new_allocation(caps, FALSE);
+
+    self->downstream_knows_video_meta = FALSE;
+    if (gst_pad_peer_query(GST_BASE_SRC_PAD(self), query))
+        learn_allocation(self, query);
+    gst_query_unref(query);
+}
+
+static void drop_copies(GstCuframesSrc *self)
+{
+    if (!self->copies)
+        return;
+    gst_buffer_pool_set_active(self->copies, FALSE);
+    gst_clear_object(&self->copies);
+}
+
+static void set_frame_duration(GstCuframesSrc *self)
+{
+    GstClockTime duration = GST_CLOCK_TIME_NONE;
+    gboolean changed;
+
+    if (self->picture.fps_num > 0 && self->picture.fps_den > 0)
+        duration =
+            gst_util_uint64_scale_int(GST_SECOND, self->picture.fps_den, self->picture.fps_num);
+    GST_OBJECT_LOCK(self);
+    changed = self->frame_duration != duration;
+    self->frame_duration = duration;
+    GST_OBJECT_UNLOCK(self);
+    if (changed)
+        gst_element_post_message(GST_ELEMENT(self), gst_message_new_latency(GST_OBJECT(self)));
+}
+
+static GstFlowReturn set_picture(GstCuframesSrc *self, const GstCuframesPicture *picture)
+{
+    GstCaps *caps = gst_cuframes_picture_to_caps(picture);
+    GstFlowReturn ret = GST_FLOW_OK;
+
+    if (!caps) {
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT,
+                          ("The channel's pixel format %s has no name in GStreamer.",
+                           cuframes_format_name(picture->format)),
+                          (NULL));
+        return GST_FLOW_NOT_NEGOTIATED;
+    }
+    GST_INFO_OBJECT(self, "caps %" GST_PTR_FORMAT, caps);
+    gst_video_info_from_caps(&self->info, caps);
+    drop_copies(self);
+    self->picture = *picture;
+    self->have_caps = TRUE;
+    if (gst_base_src_set_caps(GST_BASE_SRC(self), caps)) {
+        set_frame_duration(self);
+        ask_for_allocation(self, caps);
+    } else {
+        ret = gst_pad_get_last_flow_return(GST_BASE_SRC_PAD(self)) == GST_FLOW_FLUSHING
+                  ? GST_FLOW_FLUSHING
+                  : GST_FLOW_NOT_NEGOTIATED;
+    }
+    gst_caps_unref(caps);
+    return ret;
+}
+
+static GstFlowReturn follow_picture(GstCuframesSrc *self, const cuframes_frame_t *frame)
+{
+    GstCuframesPicture picture = describe(self, frame);
+    gboolean same = self->have_caps && gst_cuframes_picture_equal(&picture, &self->picture);
+
+    if (self->have_caps && self->generation != cuframes_frame_generation(frame))
+        self->discontinuity = TRUE;
+    self->generation = cuframes_frame_generation(frame);
+    return same ? GST_FLOW_OK : set_picture(self, &picture);
+}
+
+/* ---- buffers ---- */
+
+static GstFlowReturn acquire_copy(GstCuframesSrc *self, GstBuffer **buffer)
+{
+    if (!self->copies) {
+        GstCaps *caps = gst_video_info_to_caps(&self->info);
+        GstBufferPool *pool = gst_video_buffer_pool_new();
+        GstStructure *config = gst_buffer_pool_get_config(pool);
+
+        gst_buffer_pool_config_set_params(config, caps, (guint)GST_VIDEO_INFO_SIZE(&self->info), 0,
+                                          0);
+        gst_caps_unref(caps);
+        if (!gst_buffer_pool_set_config(pool, config) || !gst_buffer_pool_set_active(pool, TRUE)) {
+            gst_object_unref(pool);
+            return GST_FLOW_ERROR;
+        }
+        self->copies = pool;
+    }
+    return gst_buffer_pool_acquire_buffer(self->copies, buffer, NULL);
+}
+
+static GstFlowReturn copy_out(GstCuframesSrc *self, GstBuffer **buffer)
+{
+    GstVideoFrame from, to;
+    GstBuffer *copy;
+    GstFlowReturn ret = acquire_copy(self, &copy);
+
+    if (ret != GST_FLOW_OK)
+        return ret;
+    if (!gst_video_frame_map(&from, &self->info, *buffer, GST_MAP_READ)) {
+        gst_buffer_unref(copy);
+        return GST_FLOW_ERROR;
+    }
+    if (!gst_video_frame_map(&to, &self->info, copy, GST_MAP_WRITE)) {
+        gst_video_frame_unmap(&from);
+        gst_buffer_unref(copy);
+        return GST_FLOW_ERROR;
+    }
+    gst_video_frame_copy(&to, &from);
+    gst_video_frame_unmap(&to);
+    gst_video_frame_unmap(&from);
+    gst_buffer_unref(*buffer);
+    *buffer = copy;
+    GST_OBJECT_LOCK(self);
+    self->copied++;
+    GST_OBJECT_UNLOCK(self);
+    return GST_FLOW_OK;
+}
+
+static guint granted_holds(GstCuframesSrc *self)
+{
+    cuframes_subscriber_stats_t stats = {0};
+
+    cuframes_subscriber_stats(self->subscriber, &stats);
+    return MAX(stats.max_holds, 1);
+}
+
+static void say_copying(GstCuframesSrc *self, const gchar *why)
+{
+    if (self->said_copy)
+        return;
+    self->said_copy = TRUE;
+    GST_ELEMENT_WARNING(self, RESOURCE, NO_SPACE_LEFT, ("Frames are copied: %s", why),
+                        ("stats/copied counts them; see max-holds and when-full"));
+}
+
+/* The last hold is kept for taking frames out of the channel. */
+static gboolean must_copy(GstCuframesSrc *self, const cuframes_frame_t *frame)
+{
+    if (!self->downstream_knows_video_meta && !gst_cuframes_frame_is_plain(frame, &self->info)) {
+        say_copying(self, "the elements behind take no GstVideoMeta, and the channel's rows are "
+                          "padded in a way that they would not expect.");
+        return TRUE;
+    }
+    if (self->when_full == GST_CUFRAMES_SRC_COPY &&
+        gst_cuframes_holds_count(self->holds) + 1 >= granted_holds(self)) {
+        say_copying(self, "the pipeline keeps as many buffers as this reader may hold frames.");
+        return TRUE;
+    }
+    return FALSE;
+}
+
+static gint64 monotonic_ns(void)
+{
+    return cuframes_now_ns();
+}
+
+/* From CLOCK_MONOTONIC to the pipeline's running time, not below 0. */
+static GstClockTime running_time(GstCuframesSrc *self, gint64 place)
+{
+    GstClock *clock = gst_element_get_clock(GST_ELEMENT(self));
+    gint64 base = (gint64)gst_element_get_base_time(GST_ELEMENT(self));
+    gint64 time;
+
+    if (!clock)
+        return GST_CLOCK_TIME_NONE;
+    time = place + ((gint64)gst_clock_get_time(clock) - monotonic_ns()) - base;
+    gst_object_unref(clock);
+    return time > 0 ? (GstClockTime)time : 0;
+}
+
+static void stamp(GstCuframesSrc *self, GstBuffer *buffer, const cuframes_frame_t *frame)
+{
+    guint32 flags = cuframes_frame_flags(frame);
+    gint64 place;
+    GstClockTime pts;
+
+    if ((flags & CUFRAMES_FRAME_DISCONTINUITY) || self->discontinuity)
+        gst_cuframes_timeline_reset(&self->timeline);
+    place = gst_cuframes_timeline_place(&self->timeline, cuframes_frame_pts_ns(frame),
+                                        cuframes_frame_published_ns(frame));
+    pts = running_time(self, place);
+    if (GST_CLOCK_TIME_IS_VALID(pts) && GST_CLOCK_TIME_IS_VALID(self->position) &&
+        pts <= self->position)
+        pts = self->position + 1;
+    self->position = pts;
+    GST_BUFFER_PTS(buffer) = pts;
+    GST_BUFFER_DTS(buffer) = GST_CLOCK_TIME_NONE;
+    GST_BUFFER_DURATION(buffer) = self->frame_duration;
+    GST_BUFFER_OFFSET(buffer) = cuframes_frame_seq(frame);
+    GST_BUFFER_OFFSET_END(buffer) = cuframes_frame_seq(frame) + 1;
+    if (self->discontinuity ||
+        (flags & (CUFRAMES_FRAME_DISCONTINUITY | CUFRAMES_FRAME_GENERATION)) ||
+        cuframes_frame_missed(frame) > 0)
+        GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DISCONT | GST_BUFFER_FLAG_RESYNC);
+    if (flags & CUFRAMES_FRAME_CORRUPT)
+        GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_CORRUPTED);
+    self->discontinuity = FALSE;
+    gst_cuframes_meta_attach(buffer, frame);
+}
+
+/* Consumes the frame. */
+static GstFlowReturn deliver(GstCuframesSrc *self, cuframes_frame_t *frame, GstBuffer **out)
+{
+    GstFlowReturn ret = GST_FLOW_OK;
+    gboolean copy;
+    GstBuffer *buffer;
+
+    if (cuframes_frame_memory(frame) != CUFRAMES_MEMORY_HOST) {
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT,
+                          ("The channel's frames are in GPU memory, which this element cannot "
+                           "hand on."),
+                          (NULL));
+        ret = GST_FLOW_ERROR;
+    }
+    if (ret == GST_FLOW_OK)
+        ret = follow_picture(self, frame);
+    if (ret != GST_FLOW_OK) {
+        cuframes_frame_release(frame);
+        return ret;
+    }
+    copy = must_copy(self, frame);
+    buffer = gst_cuframes_holds_wrap(self->holds, frame, &self->info);
+    /* The frame stays held for as long as the wrapping buffer lives. */
+    if (copy) {
+        GstBuffer *held = gst_buffer_ref(buffer);
+
+        ret = copy_out(self, &buffer);
+        if (ret == GST_FLOW_OK)
+            stamp(self, buffer, frame);
+        gst_buffer_unref(held);
+    } else {
+        stamp(self, buffer, frame);
+    }
+    if (ret != GST_FLOW_OK) {
+        gst_buffer_unref(buffer);
+        return ret;
+    }
+    GST_OBJECT_LOCK(self);
+    self->delivered++;
+    GST_OBJECT_UNLOCK(self);
+    *out = buffer;
+    return GST_FLOW_OK;
+}
+
+/* ---- waiting ---- */
+
+/* Tells downstream that nothing came for a while, so that others need not wait for it. */
+static void push_gap(GstCuframesSrc *self)
+{
+    GstClockTime now = running_time(self, monotonic_ns() - (gint64)GAP_INTERVAL);
+
+    if (!GST_CLOCK_TIME_IS_VALID(now) || !GST_CLOCK_TIME_IS_VALID(self->position) ||
+        now <= self->position + 1)
+        return;
+    gst_pad_push_event(GST_BASE_SRC_PAD(self),
+                       gst_event_new_gap(self->position + 1, now - self->position - 1));
+    self->position = now;
+}
+
+static GstFlowReturn no_frame_in_time(GstCuframesSrc *self)
+{
+    gint64 waited_us = g_get_monotonic_time() - self->newest_frame_us;
+
+    if (self->frame_timeout_ms > 0 && waited_us >= (gint64)self->frame_timeout_ms * 1000) {
+        GST_ELEMENT_ERROR(self, RESOURCE, READ,
+                          ("No frame came for %u ms.", self->frame_timeout_ms), (NULL));
+        return GST_FLOW_ERROR;
+    }
+    push_gap(self);
+    return GST_FLOW_OK;
+}
+
+static GstFlowReturn wait_for_frame(GstCuframesSrc *self)
+{
+    GstClockTime timeout = GAP_INTERVAL;
+    gint ready;
+
+    if (self->frame_timeout_ms > 0)
+        timeout = MIN(timeout, self->frame_timeout_ms * GST_MSECOND);
+    ready = gst_poll_wait(self->poll, timeout);
+    if (ready < 0 && errno == EBUSY)
+        return GST_FLOW_FLUSHING;
+    return ready == 0 ? no_frame_in_time(self) : GST_FLOW_OK;
+}
+
+static GstFlowReturn wait_for_hold(GstCuframesSrc *self)
+{
+    if (!gst_cuframes_holds_wait(self->holds, granted_holds(self),
+                                 GST_TIME_AS_USECONDS(GAP_INTERVAL)) &&
+        !self->said_wait) {
+        self->said_wait = TRUE;
+        GST_ELEMENT_WARNING(self, RESOURCE, NO_SPACE_LEFT,
+                            ("The pipeline keeps every frame that this reader may hold; waiting "
+                             "until it lets go of one."),
+                            ("when-full=copy copies instead; see max-holds"));
+    }
+    /* Also says whether the wait was interrupted. */
+    return gst_poll_wait(self->poll, 0) < 0 && errno == EBUSY ? GST_FLOW_FLUSHING : GST_FLOW_OK;
+}
+
+static GstFlowReturn channel_ended(GstCuframesSrc *self, int error)
+{
+    if (error == CUFRAMES_ERR_DISCONNECTED) {
+        GST_INFO_OBJECT(self, "%s", cuframes_last_error());
+        return GST_FLOW_EOS;
+    }
+    if (error == CUFRAMES_ERR_EVICTED && self->reconnect) {
+        GST_ELEMENT_WARNING(self, RESOURCE, READ, ("%s", cuframes_last_error()), (NULL));
+        return GST_FLOW_OK;
+    }
+    GST_ELEMENT_ERROR(self, RESOURCE, READ, ("%s", cuframes_last_error()), (NULL));
+    return GST_FLOW_ERROR;
+}
+
+static GstFlowReturn next_frame(GstCuframesSrc *self, cuframes_frame_t **frame)
+{
+    GstFlowReturn ret = GST_FLOW_OK;
+
+    while (ret == GST_FLOW_OK) {
+        int error = cuframes_subscriber_next(self->subscriber, NULL, frame, 0);
+
+        if (error == CUFRAMES_OK) {
+            self->newest_frame_us = g_get_monotonic_time();
+            return GST_FLOW_OK;
+        }
+        if (error == CUFRAMES_ERR_WOULD_BLOCK)
+            ret = wait_for_frame(self);
+        else if (error == CUFRAMES_ERR_TOO_MANY)
+            ret = wait_for_hold(self);
+        else
+            ret = channel_ended(self, error);
+    }
+    return ret;
+}
+
+static GstFlowReturn gst_cuframes_src_create(GstPushSrc *push, GstBuffer **out)
+{
+    GstCuframesSrc *self = GST_CUFRAMES_SRC(push);
+    GstFlowReturn ret = self->subscriber ? GST_FLOW_OK : attach(self);
+    cuframes_frame_t *frame;
+
+    if (ret == GST_FLOW_OK)
+        ret = next_frame(self, &frame);
+    if (ret == GST_FLOW_OK)
+        ret = deliver(self, frame, out);
+    return ret;
+}
+
+/* ---- base class ---- */
+
+static gboolean gst_cuframes_src_start(GstBaseSrc *base)
+{
+    GstCuframesSrc *self = GST_CUFRAMES_SRC(base);
+
+    if (!self->key && self->fd < 0) {
+        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
+                          ("No channel: set the property \"key\" (or \"fd\")."), (NULL));
+        return FALSE;
+    }
+    if (self->fd < 0 && cuframes_check_key(self->key) != CUFRAMES_OK) {
+        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s", cuframes_last_error()), (NULL));
+        return FALSE;
+    }
+    self->holds = gst_cuframes_holds_new();
+    gst_cuframes_timeline_init(&self->timeline);
+    self->have_caps = FALSE;
+    self->discontinuity = TRUE;
+    self->said_copy = self->said_wait = FALSE;
+    self->position = GST_CLOCK_TIME_NONE;
+    self->newest_frame_us = g_get_monotonic_time();
+    GST_OBJECT_LOCK(self);
+    self->copied = self->delivered = 0;
+    GST_OBJECT_UNLOCK(self);
+    return TRUE;
+}
+
+static gboolean gst_cuframes_src_stop(GstBaseSrc *base)
+{
+    GstCuframesSrc *self = GST_CUFRAMES_SRC(base);
+    cuframes_subscriber_t *subscriber;
+
+    GST_OBJECT_LOCK(self);
+    subscriber = self->subscriber;
+    self->subscriber = NULL;
+    GST_OBJECT_UNLOCK(self);
+    if (subscriber)
+        gst_poll_remove_fd(self->poll, &self->poll_fd);
+    cuframes_subscriber_destroy(subscriber);
+    drop_copies(self);
+    gst_cuframes_holds_unref(self->holds);
+    self->holds = NULL;
+    return TRUE;
+}
+
+static gboolean gst_cuframes_src_unlock(GstBaseSrc *base)
+{
+    GstCuframesSrc *self = GST_CUFRAMES_SRC(base);
+
+    gst_poll_set_flushing(self->poll, TRUE);
+    gst_cuframes_holds_interrupt(self->holds, TRUE);
+    return TRUE;
+}
+
+static gboolean gst_cuframes_src_unlock_stop(GstBaseSrc *base)
+{
+    GstCuframesSrc *self = GST_CUFRAMES_SRC(base);
+
+    gst_poll_set_flushing(self->poll, FALSE);
+    gst_cuframes_holds_interrupt(self->holds, FALSE);
+    return TRUE;
+}
+
+/* Caps are known with the first frame, and set then. */
+static gboolean gst_cuframes_src_negotiate(GstBaseSrc *base)
+{
+    return TRUE;
+}
+
+/* The slots are the memory: pools from downstream are of no use. */
+static gboolean gst_cuframes_src_decide_allocation(GstBaseSrc *base, GstQuery *query)
+{
+    learn_allocation(GST_CUFRAMES_SRC(base), query);
+    while (gst_query_get_n_allocation_pools(query) > 0)
+        gst_query_remove_nth_allocation_pool(query, 0);
+    return TRUE;
+}
+
+static gboolean answer_latency(GstCuframesSrc *self, GstQuery *query)
+{
+    GstClockTime min = 0, max = GST_CLOCK_TIME_NONE;
+
+    GST_OBJECT_LOCK(self);
+    /* A frame can be late against its time stamp by what its publisher does; one frame's duration
+     * is what a sink is to allow for that. Frames wait in the channel's slots, not here. */
+    if (GST_CLOCK_TIME_IS_VALID(self->frame_duration))
+        min = self->frame_duration;
+    GST_OBJECT_UNLOCK(self);
+    gst_query_set_latency(query, TRUE, min, max);
+    return TRUE;
+}
+
+static gboolean gst_cuframes_src_query(GstBaseSrc *base, GstQuery *query)
+{
+    if (GST_QUERY_TYPE(query) == GST_QUERY_LATENCY)
+        return answer_latency(GST_CUFRAMES_SRC(base), query);
+    return GST_BASE_SRC_CLASS(gst_cuframes_src_parent_class)->query(base, query);
+}
+
+static void gst_cuframes_src_finalize(GObject *object)
+{
+    GstCuframesSrc *self = GST_CUFRAMES_SRC(object);
+
+    g_free(self->key);
+    g_free(self->consumer_name);
+    g_free(self->runtime_dir);
+    if (self->fd >= 0)
+        close(self->fd);
+    gst_poll_free(self->poll);
+    G_OBJECT_CLASS(gst_cuframes_src_parent_class)->finalize(object);
+}
+
+static void gst_cuframes_src_init(GstCuframesSrc *self)
+{
+    self->timeout_ms = GST_CUFRAMES_SRC_DEFAULT_TIMEOUT_MS;
+    self->fd = -1;
+    self->frame_duration = GST_CLOCK_TIME_NONE;
+    self->poll = gst_poll_new(TRUE);
+    gst_base_src_set_live(GST_BASE_SRC(self), TRUE);
+    gst_base_src_set_format(GST_BASE_SRC(self), GST_FORMAT_TIME);
+}
+
+static void gst_cuframes_src_class_init(GstCuframesSrcClass *class)
+{
+    GObjectClass *object = G_OBJECT_CLASS(class);
+    GstElementClass *element = GST_ELEMENT_CLASS(class);
+    GstBaseSrcClass *base = GST_BASE_SRC_CLASS(class);
+
+    object->finalize = gst_cuframes_src_finalize;
+    gst_cuframes_src_install_properties(object);
+    gst_element_class_set_static_metadata(
+        element, "cuframes source", "Source/Video",
+        "Reads video frames that another process publishes, without a copy", "cuframes");
+    gst_element_class_add_static_pad_template(element, &src_template);
+    base->start = gst_cuframes_src_start;
+    base->stop = gst_cuframes_src_stop;
+    base->unlock = gst_cuframes_src_unlock;
+    base->unlock_stop = gst_cuframes_src_unlock_stop;
+    base->negotiate = gst_cuframes_src_negotiate;
+    base->decide_allocation = gst_cuframes_src_decide_allocation;
+    base->query = gst_cuframes_src_query;
+    GST_PUSH_SRC_CLASS(class)->create = gst_cuframes_src_create;
+}

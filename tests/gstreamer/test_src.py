@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""cuframessrc in pipelines: the same pictures, and the ways in which a stream ends."""
+import signal
+import time
+
+from gst_test import GstTest, main, picture_size
+
+FORMATS = {"nv12": "NV12", "yuv420p": "I420", "rgb": "RGB", "bgr": "BGR", "rgba": "RGBA",
+           "grayscale": "GRAY8", "p010": "P010_10LE", "yuv444p": "Y444", "bgra": "BGRA",
+           "gray16": "GRAY16_LE"}
+
+
+class Pictures(GstTest):
+    def waiting_source(self, key, frames, *args, readers=1):
+        """Publishes `frames` pictures once `readers` are there, and loses none."""
+        return self.source(key, "--frames", str(frames), "--fps", "0", "--policy", "wait",
+                           "--ack-timeout-ms", "20000", "--wait-subscribers", str(readers), *args)
+
+    def same_pictures(self, name, frames=20):
+        source = self.waiting_source("cam", frames, "--format", name, readers=2)
+        sums = self.reader("cam")
+        self.run_pipeline(f"cuframessrc key=cam mode=order ! filesink location={self.path('raw')}")
+        self.finish(sums)
+        self.finish(source)
+        expected = self.checksums(self.path("sums"))
+        self.assertEqual(sorted(expected), list(range(frames)))
+        self.assertEqual(self.split(self.path("raw"), picture_size(FORMATS[name], 64, 48)),
+                         [expected[i] for i in range(frames)])
+
+    def test_formats(self):
+        for name in FORMATS:
+            with self.subTest(format=name):
+                self.same_pictures(name)
+
+    def test_caps(self):
+        source = self.waiting_source("cam", 3)
+        text = self.run_pipeline("cuframessrc key=cam mode=order ! fakesink", "-v")
+        self.finish(source)
+        self.assertIn("format=(string)NV12, width=(int)64, height=(int)48", text)
+        self.assertIn("framerate=(fraction)0/1", text)
+
+    def test_new_size_in_mid_stream(self):
+        source = self.waiting_source("cam", 30, "--alternate-size", "32x32", "--alternate-every",
+                                     "10", readers=2)
+        sums = self.reader("cam")
+        text = self.run_pipeline("cuframessrc key=cam mode=order ! filesink "
+                                 f"location={self.path('raw')}", "-v")
+        self.finish(sums)
+        self.finish(source)
+        self.assertEqual(text.count("GstCuframesSrc:cuframessrc0.GstPad:src: caps = "), 3)
+        large, small = picture_size("NV12", 64, 48), picture_size("NV12", 32, 32)
+        with open(self.path("raw"), "rb") as file:
+            data = file.read()
+        self.assertEqual(len(data), 20 * large + 10 * small)
+
+    def test_a_pipeline_that_keeps_everything(self):
+        """A queue larger than the channel: frames are copied, which is said; none is changed."""
+        source = self.waiting_source("cam", 60, "--slots", "6", readers=2)
+        sums = self.reader("cam")
+        text = self.run_pipeline("cuframessrc key=cam mode=order ! queue max-size-buffers=100 "
+                                 "min-threshold-buffers=50 ! filesink "
+                                 f"location={self.path('raw')}")
+        self.finish(sums)
+        self.finish(source)
+        self.assertIn("Frames are copied", text)
+        expected = self.checksums(self.path("sums"))
+        self.assertEqual(self.split(self.path("raw"), picture_size("NV12", 64, 48)),
+                         [expected[i] for i in range(60)])
+
+    def test_waiting_for_buffers_instead(self):
+        source = self.waiting_source("cam", 40, "--slots", "6")
+        text = self.run_pipeline("cuframessrc key=cam mode=order when-full=wait ! identity "
+                                 "sleep-time=2000 ! filesink buffer-mode=unbuffered "
+                                 f"location={self.path('raw')}")
+        self.finish(source)
+        self.assertNotIn("Frames are copied", text)
+        self.assertEqual(len(self.split(self.path("raw"), picture_size("NV12", 64, 48))), 40)
+
+    def test_a_pipeline_that_keeps_what_it_waits_for(self):
+        source = self.source("cam")
+        pipeline = self.launch("cuframessrc key=cam when-full=wait ! queue max-size-buffers=100 "
+                               "min-threshold-buffers=50 ! fakesink")
+        time.sleep(1.5)
+        out, err = self.end(pipeline, number=signal.SIGINT)
+        text = (out + err).decode()
+        self.end(source)
+        self.assertIn("keeps every frame that this reader may hold", text)
+
+
+class Ends(GstTest):
+    def test_unknown_key(self):
+        began = time.monotonic()
+        text = self.element_error("cuframessrc key=nobody timeout=300 ! fakesink")
+        self.assertIn("nobody", text)
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_no_key(self):
+        self.assertIn("set the property", self.element_error("cuframessrc ! fakesink"))
+
+    def test_a_key_that_is_none(self):
+        self.assertIn("key", self.element_error("cuframessrc key=a/b ! fakesink"))
+
+    def test_waits_for_the_channel(self):
+        pipeline = self.launch("cuframessrc key=late timeout=-1 num-buffers=5 ! fakesink")
+        time.sleep(0.3)
+        self.assertIsNone(pipeline.poll())
+        source = self.source("late")
+        self.finish(pipeline)
+        self.end(source)
+
+    def test_a_pipeline_that_waits_is_ended(self):
+        pipeline = self.launch("cuframessrc key=late timeout=-1 ! fakesink")
+        self.wait_until_it_catches(pipeline, signal.SIGINT)
+        time.sleep(0.3)
+        self.end(pipeline, number=signal.SIGINT)
+
+    def test_end_of_the_channel_is_the_end(self):
+        source = self.source("cam")
+        pipeline = self.launch("cuframessrc key=cam ! fakesink")
+        time.sleep(0.5)
+        self.end(source)
+        self.assertIn(b"Got EOS", self.finish(pipeline)[0])
+
+    def test_the_next_publisher(self):
+        source = self.source("cam")
+        pipeline = self.launch("cuframessrc key=cam reconnect=true ! identity silent=false ! fakesink",
+                               "-v")
+        time.sleep(0.5)
+        self.end(source)
+        time.sleep(0.3)
+        self.assertIsNone(pipeline.poll())
+        source = self.source("cam")
+        time.sleep(0.7)
+        text = self.end(pipeline, number=signal.SIGINT)[0].decode()
+        self.end(source)
+        # The first buffer, and the first of the next publisher.
+        buffers = [line for line in text.splitlines() if "chain" in line]
+        self.assertEqual(len([line for line in buffers if "discont" in line]), 2, buffers)
+
+    def test_frames_that_stop_coming(self):
+        source = self.source("cam", "--fps", "0.2")
+        text = self.element_error("cuframessrc key=cam frame-timeout=300 ! fakesink")
+        self.end(source)
+        self.assertIn("No frame came for 300 ms", text)
+
+    def test_uri(self):
+        source = self.source("cam")
+        self.run_pipeline("uridecodebin uri=cuframes://cam ! identity eos-after=10 ! fakesink")
+        self.end(source)
+
+
+if __name__ == "__main__":
+    main()
