@@ -26,7 +26,15 @@ enum {
     /** Channels can be in its memory. */
     CUFRAMES_GPU_SHARES = 1u << 0,
     /** It reads frames in host memory in place. */
-    CUFRAMES_GPU_READS_HOST = 1u << 1
+    CUFRAMES_GPU_READS_HOST = 1u << 1,
+    /** It has virtual memory management, without which memory cannot be shared. */
+    CUFRAMES_GPU_VMM = 1u << 2,
+    /** Its memory can be exported as a descriptor, without which neither. */
+    CUFRAMES_GPU_DESCRIPTORS = 1u << 3,
+    /** It is an instance of a GPU in MIG mode. */
+    CUFRAMES_GPU_MIG = 1u << 4,
+    /** This process shares it with others through MPS. */
+    CUFRAMES_GPU_MPS = 1u << 5
 };
 
 /** A GPU. */

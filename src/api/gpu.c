@@ -28,13 +28,23 @@ CUFRAMES_API int cuframes_gpu_count(void)
 
 static uint32_t abilities(const struct cf_driver *driver, cf_CUdevice device)
 {
+    static const struct {
+        int attribute;
+        uint32_t flag;
+    } table[] = {
+        {CF_CU_ATTRIBUTE_READ_ONLY_HOST_REGISTER, CUFRAMES_GPU_READS_HOST},
+        {CF_CU_ATTRIBUTE_VMM, CUFRAMES_GPU_VMM},
+        {CF_CU_ATTRIBUTE_DESCRIPTORS, CUFRAMES_GPU_DESCRIPTORS},
+        {CF_CU_ATTRIBUTE_MPS, CUFRAMES_GPU_MPS},
+    };
+    const uint32_t sharing = CUFRAMES_GPU_VMM | CUFRAMES_GPU_DESCRIPTORS;
     uint32_t flags = 0;
 
-    if (cf_cuda_attribute(driver, device, CF_CU_ATTRIBUTE_VMM) &&
-        cf_cuda_attribute(driver, device, CF_CU_ATTRIBUTE_DESCRIPTORS))
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (cf_cuda_attribute(driver, device, table[i].attribute))
+            flags |= table[i].flag;
+    if ((flags & sharing) == sharing)
         flags |= CUFRAMES_GPU_SHARES;
-    if (cf_cuda_attribute(driver, device, CF_CU_ATTRIBUTE_READ_ONLY_HOST_REGISTER))
-        flags |= CUFRAMES_GPU_READS_HOST;
     return flags;
 }
 
@@ -59,6 +69,9 @@ CUFRAMES_API int cuframes_gpu_info(int32_t index, cuframes_gpu_info_t *info)
         read.memory_size = size;
     driver->cuDriverGetVersion(&read.driver_version);
     read.flags = abilities(driver, device);
+    /* The driver has no other way to say so: "NVIDIA H200 MIG 1g.18gb". */
+    if (strstr(read.name, " MIG "))
+        read.flags |= CUFRAMES_GPU_MIG;
     *info = read;
     return CUFRAMES_OK;
 }

@@ -83,6 +83,7 @@ enum {
     CF_CU_ATTRIBUTE_VMM = 102,                     /* virtual memory management */
     CF_CU_ATTRIBUTE_DESCRIPTORS = 103,             /* export as a POSIX descriptor */
     CF_CU_ATTRIBUTE_READ_ONLY_HOST_REGISTER = 113, /* of memory mapped read-only */
+    CF_CU_ATTRIBUTE_MPS = 133,                     /* its contexts share it through MPS */
 };
 
 enum {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "doctor/findings.h"
 
+#include <dlfcn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,15 @@ void found_failure(struct findings *findings, const char *subject, const char *r
     add(findings,
         (struct finding){VERDICT_FAIL, subject, message_of(format, args), strdup(remedy)});
     va_end(args);
+}
+
+bool can_load(const char *name)
+{
+    void *library = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
+
+    if (library)
+        dlclose(library);
+    return library != NULL;
 }
 
 bool read_text(const char *path, char *text, size_t size)

@@ -51,8 +51,12 @@ void examine_channels(struct findings *findings, const char *given);
 void examine_kernel(struct findings *findings);
 /* Limits of the process, the machine and the container; namespaces. */
 void examine_limits(struct findings *findings);
-/* What there is of a GPU. */
+/* What there is of GPUs: device files, driver, what each GPU can do. */
 void examine_gpu(struct findings *findings);
+/* How `count` GPUs are shared: which reads which, MPS, and the libraries that decode and encode. */
+void examine_gpu_sharing(struct findings *findings, int count);
 
+/* Whether a shared library can be loaded. */
+bool can_load(const char *name);
 /* Reads a small text file without its newline; false if it cannot be read. */
 bool read_text(const char *path, char *text, size_t size);
