@@ -112,6 +112,18 @@ CUFRAMES_API uint32_t cuframes_frame_generation(const cuframes_frame_t *frame);
 CUFRAMES_API const void *cuframes_frame_user_data(const cuframes_frame_t *frame, size_t *size);
 
 /**
+ * The descriptor of the memory that the frame lies in, for programs that pass frames on to others
+ * which do not know this library: byte `*offset` of it is where cuframes_frame_data() points. Lent,
+ * and open while the frame is held; duplicate it to keep it. It can be mapped for reading only, and
+ * whoever has it can read every slot of the channel at any time: only the hold keeps this one from
+ * being written again.
+ *
+ * Returns the descriptor or a negative error: INVALID_ARG when the subscriber was made without
+ * CUFRAMES_SUBSCRIBER_FRAME_FD; FORMAT for a frame that is not in host memory. Any thread.
+ */
+CUFRAMES_API int cuframes_frame_fd(const cuframes_frame_t *frame, uint64_t *offset);
+
+/**
  * Whether the hold still protects the frame: CUFRAMES_OK, or CUFRAMES_ERR_EVICTED when the
  * publisher has evicted this subscriber, after which the picture may be overwritten at any time.
  * Ask after the last read of a frame that was held for long on a channel with the wait policy.

@@ -24,7 +24,10 @@ enum {
     /** When the publisher goes away, `next` waits for the next one and attaches again. */
     CUFRAMES_SUBSCRIBER_RECONNECT = 1u << 0,
     /** Make cuframes_subscriber_fd() available: one more descriptor on each side. */
-    CUFRAMES_SUBSCRIBER_POLL = 1u << 1
+    CUFRAMES_SUBSCRIBER_POLL = 1u << 1,
+    /** Keep the descriptor of the frames' memory, for cuframes_frame_fd(): one descriptor more for
+     *  each generation. */
+    CUFRAMES_SUBSCRIBER_FRAME_FD = 1u << 8
 };
 
 /** How to subscribe. Zero-initialise it; zero means the default everywhere. The layout is ABI. */

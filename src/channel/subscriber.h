@@ -42,6 +42,7 @@ struct cf_view {
     struct cf_map control;
     struct cf_map page;
     struct cf_memory *memory;
+    int frames_fd; /* of the frames' memory, for those who ask for it; else -1 */
     struct cf_ring_reader reader;
 };
 

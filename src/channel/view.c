@@ -76,12 +76,15 @@ int cf_view_create(cuframes_subscriber_t *subscriber, const struct cf_msg_attach
         err = cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     } else {
         new->refs = 1;
+        new->frames_fd = -1;
         new->info = attached->info;
         new->info.pid = subscriber->link->pid;
         new->slot_stride = attached->slot_stride;
         new->slot_offset = attached->slot_offset;
         new->max_holds = attached->max_holds;
         err = map_all(new, attached, fds);
+        if (!err && (subscriber->flags & CUFRAMES_SUBSCRIBER_FRAME_FD))
+            new->frames_fd = cf_steal_fd(&fds[CF_FD_FRAMES]);
     }
     for (size_t i = 0; i < fd_count; i++)
         cf_close(&fds[i]);
@@ -110,6 +113,7 @@ void cf_view_unref(struct cf_view *view)
     cf_memory_destroy(view->memory);
     cf_map_release(&view->control);
     cf_map_release(&view->page);
+    cf_close(&view->frames_fd);
     cf_link_unref(view->link);
     if (view->subscriber)
         cf_subscriber_unref(view->subscriber);
