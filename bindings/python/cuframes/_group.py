@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Groups of processes."""
+from __future__ import annotations
+
+from . import _cuframes
+
+ANY_RANK = -1
+
+
+class Group(_cuframes.Group):
+    """Processes of one host that meet under a name, wait for one another and exchange bytes and
+    descriptors.
+
+    Every rank calls the same operations in the same order. Each takes a timeout in seconds (None =
+    waits for ever); when a rank dies, leaves or does not come, the calls of all others fail and
+    name it: CuframesPublisherGone, CuframesFrameTimeout.
+
+    name: up to 57 characters of A-Z a-z 0-9 _ -. size: number of ranks. rank: 0 to size - 1, or
+    None to be given one in the order of arrival. timeout: seconds for all to come. fd: a connected
+    descriptor that was handed down, in place of the name; consumed. One thread at a time; not
+    across fork(). Python's signal handlers run when a call returns.
+    """
+
+    def __new__(cls, name: str | None, size: int, rank: int | None = None, *,
+                timeout: float | None = 30.0, runtime_dir: str | None = None,
+                fd: int = -1) -> Group:
+        return super().__new__(cls, name, ANY_RANK if rank is None else rank, size, timeout,
+                               runtime_dir, fd)

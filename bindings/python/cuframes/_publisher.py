@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Publishing: channels and their slots."""
+from __future__ import annotations
+
+import datetime
+import fractions
+import json
+import time as _time
+from typing import Any
+
+from . import _cuframes
+from ._types import ChannelInfo, ClockSource, FrameFlags, PixelFormat, info_fields
+
+POLICIES = {"drop": 0, "wait": 1}
+NO_TIME = -(1 << 63)
+RANGES = {"limited": 1, "full": 2}
+MATRICES = {"bt709": 1, "bt601": 6, "bt2020": 9}
+
+
+def color_code(color: Any) -> tuple[int, int, int, int]:
+    """Colour as the four numbers of the library, from what a program may say."""
+    if color is None:
+        return (0, 0, 0, 0)
+    if isinstance(color, str):
+        matrix, _, range_ = color.partition("-")
+        if matrix not in MATRICES or (range_ and range_ not in RANGES):
+            raise ValueError(f'there is no colour "{color}": say "bt601", "bt709" or "bt2020", '
+                             'with "-full" or "-limited" behind if need be')
+        return (MATRICES[matrix], 0, 0, RANGES.get(range_, 0))
+    matrix, primaries, transfer, range_ = color
+    return (int(matrix), int(primaries), int(transfer), int(range_))
+
+
+def device_code(device: str | None) -> tuple[int, int]:
+    """(kind of memory, number of the GPU) of "cpu", "cuda", "cuda:1" or None."""
+    if device is None:
+        return 0, 0
+    if device == "cpu":
+        return 1, 0
+    name, _, number = device.partition(":")
+    if name != "cuda" or not (number or "0").isdigit():
+        raise ValueError(f'there is no device "{device}": say "cpu", "cuda" or "cuda:N"')
+    return 2, int(number or 0)
+
+
+def rate(fps: Any) -> tuple[int, int]:
+    if not fps:
+        return 0, 0
+    fraction = fractions.Fraction(fps).limit_denominator(1001)
+    return fraction.numerator, fraction.denominator
+
+
+def metadata_bytes(metadata: Any) -> bytes:
+    """What goes with the frame: bytes as they are, anything else as JSON."""
+    if metadata is None:
+        return b""
+    if isinstance(metadata, (bytes, bytearray, memoryview)):
+        return bytes(metadata)
+    return json.dumps(metadata, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def capture_time(time: Any) -> tuple[int, int]:
+    """(nanoseconds since 1970, source) of a datetime, seconds, True (now) or None."""
+    if time is None:
+        return 0, ClockSource.UNKNOWN
+    if time is True:
+        return _time.time_ns(), ClockSource.APPLICATION
+    if isinstance(time, datetime.datetime):
+        if time.tzinfo is None:
+            raise ValueError("time needs a time zone, for example "
+                             "datetime.now(timezone.utc)")
+        since = time - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+        microseconds = (since.days * 86400 + since.seconds) * 1000000 + since.microseconds
+        return microseconds * 1000, ClockSource.APPLICATION
+    return round(time * 1e9), ClockSource.APPLICATION
+
+
+class Buffer(_cuframes.Buffer):
+    """A slot in your hands: write the picture into it, then leave the `with` block.
+
+    buf[...] = picture writes the whole picture; numpy() gives writable views of the planes. On a
+    GPU, torch.from_dlpack(buf) and cupy.from_dlpack(buf) are writable tensors. The attributes
+    below travel with the frame. Do not write after publishing: others read then.
+    """
+
+    pts: float | None = None
+    """Presentation time in seconds; None = seconds since the publisher was made."""
+    pts_ns: int | None = None
+    """The same in nanoseconds; counts before `pts`."""
+    time: datetime.datetime | float | bool | None = None
+    """When the picture was taken: aware datetime, seconds since 1970, or True for now."""
+    metadata: Any = None
+    """Goes with the frame: bytes, or anything that JSON can say; at most 1024 bytes."""
+    flags: int = 0
+    """Bits of FrameFlags: DISCONTINUITY, CORRUPT, KEY."""
+    color: Any = None
+    """How to read the colours, where that differs from the channel's."""
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """(x, y, width, height) of the visible part; zeros = all."""
+    copies: int = 0
+    """Copies that were made to fill the slot; counted in the statistics."""
+    stream: int = 0
+    """CUDA stream (its address) whose work fills the slot; GPU memory only."""
+    _publisher: Publisher
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._whole()[key] = value
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self.device != "cpu":
+            raise TypeError("this slot is in GPU memory: use torch.from_dlpack(buf) or "
+                            "cupy.from_dlpack(buf)")
+        array = self._whole()
+        return array.copy() if copy or (dtype is not None and dtype != array.dtype) else array
+
+    def publish(self) -> int:
+        """Announces the slot now, and returns the frame's sequence number."""
+        capture_ns, source = capture_time(self.time)
+        pts_ns = self.pts_ns
+        if pts_ns is None:
+            pts_ns = (round(self.pts * 1e9) if self.pts is not None
+                      else _cuframes.now_ns() - self._publisher._start_ns)
+        return self._publish(pts_ns, capture_ns, source, self.flags, metadata_bytes(self.metadata),
+                             color_code(self.color), self.crop, self.copies, self.stream)
+
+    def __enter__(self) -> Buffer:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is not None:
+            self.discard()
+        elif not self.released:
+            self.publish()
+        # Nothing is written through what the program still has.
+
+
+class Publisher(_cuframes.Publisher):
+    """Owns a channel: others read what it sends, in place.
+
+    with cuframes.Publisher("cam1", 1920, 1080, "bgr") as pub:
+        pub.send(picture)
+
+    key: 1 to 63 characters of A-Z a-z 0-9 _ -. width, height: pixels. format: PixelFormat or its
+    name. slots: 2 to 64 frames of memory, reserved now. policy: "drop" never waits for a
+    subscriber; "wait" waits for those in strict order up to ack_timeout seconds (None = for ever),
+    then evicts. device: "cpu", "cuda:N", or None for the GPU where there is one. fps: nominal
+    rate. color: "bt709", "bt601-full" and so on, or four code points of H.273. max_holds: most
+    frames one subscriber may hold. socket_mode, socket_group: who may connect. alignment: bytes
+    that rows start at multiples of.
+
+    Raises CuframesAlreadyExists if the key has a publisher. Any thread may use it.
+    """
+
+    def __init__(self, key: str, width: int, height: int, format: PixelFormat | int | str = "nv12",
+                 *, slots: int = 0, policy: str = "drop", ack_timeout: float | None = 0.2,
+                 device: str | None = None, fps: Any = None, color: Any = None,
+                 pixel_aspect: Any = None, max_subscribers: int = 0, max_holds: int = 0,
+                 socket_mode: int = 0, socket_group: str | None = None,
+                 runtime_dir: str | None = None, alignment: int = 0) -> None:
+        memory, number = device_code(device)
+        if policy not in POLICIES:
+            raise ValueError(f'there is no policy "{policy}": say "drop" or "wait"')
+        self._wishes = {
+            "slots": slots, "policy": POLICIES[policy], "cuda_device": number, "memory": memory,
+            "ack_timeout_ms": -1 if ack_timeout is None else max(1, round(ack_timeout * 1000)),
+            "max_subscribers": max_subscribers, "max_holds": max_holds,
+            "socket_mode": socket_mode, "socket_group": socket_group, "runtime_dir": runtime_dir,
+            "alignment": alignment, "fps": rate(fps), "pixel_aspect": rate(pixel_aspect),
+            "color": color_code(color),
+        }
+        self._start_ns = _cuframes.now_ns()
+        self.key = key
+        """The channel's key."""
+        super().__init__(key, width, height, PixelFormat.of(format), **self._wishes)
+
+    @property
+    def info(self) -> ChannelInfo:
+        """What the channel is now."""
+        return ChannelInfo(**info_fields(self._info()))
+
+    def acquire(self) -> Buffer | None:
+        """A free slot, or None where every slot is held (policy "drop": the frame counts as
+        dropped). With policy "wait" it waits for subscribers. Publish it, or discard() it."""
+        buffer = self._acquire()
+        if buffer is not None:
+            buffer._publisher = self
+        return buffer
+
+    def frame(self, *, pts: float | None = None, time: Any = None, metadata: Any = None,
+              flags: int = 0, wait: float = 1.0) -> Buffer:
+        """A slot for `with`: published at the end of the block, given back if that raises.
+
+        Where every slot is held it tries again for `wait` seconds, then raises
+        CuframesFrameTimeout. The other arguments are attributes of Buffer.
+        """
+        buffer = self.acquire()
+        deadline = _time.monotonic() + wait
+        while buffer is None:
+            if _time.monotonic() >= deadline:
+                raise _cuframes.CuframesFrameTimeout(
+                    f"every slot of {self.key} is held by subscribers: give the channel more "
+                    "slots, or let them hold fewer (max_holds)")
+            _time.sleep(0.001)
+            buffer = self.acquire()
+        buffer.pts, buffer.time, buffer.metadata, buffer.flags = pts, time, metadata, flags
+        return buffer
+
+    def send(self, picture: Any, *, pts: float | None = None, time: Any = None,
+             metadata: Any = None, flags: int = 0) -> int | None:
+        """Copies a picture into a slot and announces it; returns its sequence number, or None
+        where it was dropped because every slot is held.
+
+        picture: one array with the shape of the format: (height, width) for gray, (height, width,
+        3 or 4) for RGB, (height * 3 / 2, width) for nv12, p010 and yuv420p, (3, height, width) for
+        yuv444p; or a tuple with an array for each plane, as Frame.numpy() has them.
+        """
+        buffer = self.acquire()
+        if buffer is None:
+            return None
+        buffer.pts, buffer.time, buffer.metadata, buffer.flags = pts, time, metadata, flags
+        buffer.copies = 1
+        with buffer:
+            fill(buffer, picture)
+        return buffer.seq
+
+    def reconfigure(self, width: int, height: int, format: PixelFormat | int | str = "nv12", *,
+                    slots: int = 0, color: Any = None, fps: Any = None) -> None:
+        """Changes size and format: subscribers follow with the first frame of the new kind."""
+        wishes = dict(self._wishes, slots=slots or self._wishes["slots"], fps=rate(fps),
+                      color=color_code(color))
+        self._reconfigure(self.key, width, height, PixelFormat.of(format), **wishes)
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a publisher stays in its process: only one process owns a channel")
+
+
+def expected(buffer: Buffer) -> str:
+    shapes = [plane.shape for plane in buffer.planes]
+    try:
+        whole = f"one array of shape {memoryview(buffer).shape}"
+    except BufferError:
+        whole = ""
+    planes = f"a tuple of arrays of shapes {', '.join(map(str, shapes))}"
+    return " or ".join(filter(None, (whole, planes if len(shapes) > 1 or not whole else "")))
+
+
+def fill(buffer: Buffer, picture: Any) -> None:
+    """Copies an array, or a tuple of planes, into a slot."""
+    import numpy
+
+    whole = not isinstance(picture, (tuple, list))
+    try:
+        targets = (buffer._whole(),) if whole else buffer.numpy()
+    except BufferError:
+        targets = split(buffer, picture)
+        picture, whole = targets[1], False
+        targets = targets[0]
+    sources = [numpy.asarray(part) for part in ((picture,) if whole else picture)]
+    if (len(sources) != len(targets)
+            or any(s.shape != t.shape for s, t in zip(sources, targets))):
+        got = ", ".join(str(source.shape) for source in sources)
+        raise _cuframes.CuframesInvalidArgument(
+            f"a {buffer.format.name.lower()} picture of {buffer.width}x{buffer.height} is "
+            f"{expected(buffer)}; this has shape {got}")
+    for source, target in zip(sources, targets):
+        if source.dtype != target.dtype:
+            raise _cuframes.CuframesInvalidArgument(
+                f"samples of {buffer.format.name.lower()} are {target.dtype}; these are "
+                f"{source.dtype}")
+        target[...] = source
+
+
+def split(buffer: Buffer, picture: Any) -> tuple[Any, Any]:
+    """Planes of a slot whose rows have gaps, and the parts of one packed array for them."""
+    import numpy
+
+    planes = buffer.numpy()
+    flat = numpy.ascontiguousarray(picture).reshape(-1)
+    if flat.size != sum(plane.size for plane in planes):
+        return planes, (picture,)
+    parts, at = [], 0
+    for plane in planes:
+        parts.append(flat[at:at + plane.size].reshape(plane.shape))
+        at += plane.size
+    return planes, tuple(parts)

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Frames as Python objects, and the ledger in which a subscriber finds those it has given out.
+ */
+#pragma once
+
+#include "owner.h"
+
+struct pycf_frame;
+
+/*
+ * The frames of one subscriber that are not given back yet. It outlives the subscriber as long as
+ * there are any; its references are counted under the GIL.
+ */
+struct pycf_ledger {
+    Py_ssize_t refs;
+    struct pycf_frame *first;
+};
+
+struct pycf_frame {
+    struct pycf_owner owner;
+    cuframes_frame_t *frame; /* NULL: a copy, or given back */
+    void *memory;            /* of a copy: pixels, then the user data */
+    bool kept;               /* hold(): stays when its loop goes on */
+    bool of_loop;            /* given by an iteration */
+    uint64_t seq;
+    uint64_t missed;
+    int64_t pts_ns;
+    int64_t published_ns;
+    int64_t capture_ns;
+    int64_t taken_ns;
+    cuframes_clock_source_t source;
+    uint32_t flags;
+    uint32_t generation;
+    const void *user_data;
+    size_t user_size;
+    struct pycf_ledger *ledger; /* NULL: not in one */
+    struct pycf_frame *next, *previous;
+};
+
+struct pycf_ledger *pycf_ledger_new(void);
+void pycf_ledger_unref(struct pycf_ledger *ledger);
+/* What is held, for the message: a list of tuples (seq, seconds, views, code or None, line, what). */
+PyObject *pycf_ledger_list(const struct pycf_ledger *ledger);
+
+/* A frame object over a held frame, which it consumes, also on failure. NULL = raised. */
+struct pycf_frame *pycf_frame_new(struct pycf_ledger *ledger, cuframes_frame_t *frame);
+/* The loop that gave it goes on: it is given back unless the program said hold(). */
+void pycf_frame_step(struct pycf_frame *frame);

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the tests share: a private runtime directory, a time limit, and looks at what is left."""
+import faulthandler
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+LIMIT = 60
+
+
+@pytest.fixture(autouse=True)
+def time_limit():
+    """A test that hangs ends the run with the stacks of all threads."""
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(autouse=True)
+def runtime_dir(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUFRAMES_RUNTIME_DIR", str(tmp_path))
+    return str(tmp_path)
+
+
+def open_descriptors():
+    return {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
+            if os.path.exists(f"/proc/self/fd/{fd}") or os.path.islink(f"/proc/self/fd/{fd}")}
+
+
+def shared_mappings():
+    with open("/proc/self/maps") as maps:
+        return [line for line in maps if "memfd:" in line]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """Fails a test that leaves a descriptor or a mapping of shared memory."""
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd")), len(shared_mappings())
+    yield
+    gc.collect()
+    after = len(os.listdir("/proc/self/fd")), len(shared_mappings())
+    assert after <= before, f"left behind: {open_descriptors()}"
+
+
+class Script:
+    """Another Python process over the same runtime directory."""
+
+    def __init__(self, text, *args):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(text), *map(str, args)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def line(self):
+        return self.process.stdout.readline().strip()
+
+    def say(self, text=""):
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        """Lets it run to its end; its exit status."""
+        self.process.stdin.close()
+        status = self.process.wait(30)
+        self.process.stdout.close()
+        return status
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def script():
+    started = []
+
+    def start(text, *args):
+        started.append(Script(text, *args))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.kill()
