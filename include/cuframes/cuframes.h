@@ -15,8 +15,10 @@
 #include <cuframes/gpu.h>
 #include <cuframes/group.h>
 #include <cuframes/log.h>
+#include <cuframes/packet.h>
 #include <cuframes/publisher.h>
 #include <cuframes/stats.h>
+#include <cuframes/stream.h>
 #include <cuframes/subscriber.h>
 #include <cuframes/version.h>
 

@@ -9,6 +9,7 @@
 #include <cuframes/base.h>
 #include <cuframes/error.h>
 #include <cuframes/stats.h>
+#include <cuframes/stream.h>
 
 CUFRAMES_BEGIN_DECLS
 
@@ -43,8 +44,9 @@ typedef struct cuframes_channel_report {
     cuframes_channel_info_t info;
     cuframes_publisher_stats_t stats;
     uint32_t subscriber_count;
-    uint32_t _reserved;
+    uint32_t stream_count;
     cuframes_subscriber_info_t *subscribers;
+    cuframes_stream_t *streams; /**< of the packet ring, without extradata */
 } cuframes_channel_report_t;
 
 /**

@@ -31,7 +31,8 @@ enum {
     CUFRAMES_FRAME_DISCONTINUITY = 1u << 0,
     CUFRAMES_FRAME_CORRUPT = 1u << 1,    /**< the decoder reported damage */
     CUFRAMES_FRAME_GENERATION = 1u << 2, /**< first frame this subscriber sees of a generation */
-    CUFRAMES_FRAME_KEY = 1u << 3         /**< decoded from a key frame */
+    CUFRAMES_FRAME_KEY = 1u << 3,        /**< decoded from a key frame */
+    CUFRAMES_FRAME_PACKET = 1u << 4      /**< cuframes_frame_packet_seq() is known */
 };
 
 /** Where a capture time comes from. */
@@ -101,6 +102,11 @@ CUFRAMES_API int64_t cuframes_frame_capture_ns(const cuframes_frame_t *frame,
                                                cuframes_clock_source_t *source);
 /** CUFRAMES_FRAME_… flags. */
 CUFRAMES_API uint32_t cuframes_frame_flags(const cuframes_frame_t *frame);
+/**
+ * Number of the packet that the frame was decoded from (cuframes_packet_seq()) into `seq`;
+ * NOT_FOUND when the publisher did not say.
+ */
+CUFRAMES_API int cuframes_frame_packet_seq(const cuframes_frame_t *frame, uint64_t *seq);
 /** How to read its colours: the frame's own, or the channel's. */
 CUFRAMES_API void cuframes_frame_color(const cuframes_frame_t *frame, cuframes_color_t *color);
 /** Generation of the channel: changes with its geometry, format or memory. */

@@ -38,7 +38,10 @@ typedef enum cuframes_ownership {
 /** Publisher flags. */
 enum {
     /** No socket in the runtime directory: subscribers come by cuframes_publisher_add_client(). */
-    CUFRAMES_PUBLISHER_NO_SOCKET = 1u << 0
+    CUFRAMES_PUBLISHER_NO_SOCKET = 1u << 0,
+    /** A channel without frames: packets alone (packet.h). Width, height and format may be 0,
+     *  what else is said of frames is ignored, and acquire returns INVALID_ARG. */
+    CUFRAMES_PUBLISHER_PACKETS_ONLY = 1u << 1
 };
 
 /** How to make a channel. Zero-initialise it; zero means the default everywhere. */
@@ -82,14 +85,15 @@ typedef struct cuframes_frame_meta {
     int64_t pts_ns;     /**< presentation time, nanoseconds; CUFRAMES_NO_TIME = unknown */
     int64_t capture_ns; /**< CLOCK_REALTIME; used when capture_source is not UNKNOWN */
     cuframes_clock_source_t capture_source;
-    uint32_t flags;         /**< CUFRAMES_FRAME_DISCONTINUITY, _CORRUPT, _KEY */
+    uint32_t flags;         /**< CUFRAMES_FRAME_DISCONTINUITY, _CORRUPT, _KEY, _PACKET */
     cuframes_color_t color; /**< each 0 = the channel's */
     uint32_t copies; /**< copies the program made to fill the slot; counted in the statistics */
     cuframes_rect_t crop;  /**< visible rectangle; all 0 = the channel's width x height at 0,0 */
     const void *user_data; /**< copied; NULL = none */
     uint32_t user_size;    /**< bytes, at most CUFRAMES_MAX_USER_DATA */
     uint32_t _pad;
-    uint64_t _reserved[4];
+    uint64_t packet_seq; /**< packet it was decoded from; used with CUFRAMES_FRAME_PACKET */
+    uint64_t _reserved[3];
 } cuframes_frame_meta_t;
 
 /**

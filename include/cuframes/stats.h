@@ -39,7 +39,11 @@ CUFRAMES_API const char *cuframes_access_name(cuframes_access_t access);
 enum {
     /** There is a GPU, and CUFRAMES_MEMORY_AUTO chose host memory because the GPU cannot share its
      *  memory; the publisher's log says why. */
-    CUFRAMES_CHANNEL_GPU_UNUSED = 1u << 0
+    CUFRAMES_CHANNEL_GPU_UNUSED = 1u << 0,
+    /** It has a packet ring (packet.h). */
+    CUFRAMES_CHANNEL_PACKETS = 1u << 1,
+    /** It has no frames: size, format, memory, slots and layout are 0. */
+    CUFRAMES_CHANNEL_PACKETS_ONLY = 1u << 2
 };
 
 /** What a channel is. */
@@ -63,7 +67,7 @@ typedef struct cuframes_channel_info {
     cuframes_layout_t layout;
     uint8_t gpu_uuid[CUFRAMES_GPU_UUID_SIZE]; /**< whose memory the frames are in; 0 = the host's */
     uint32_t notes;                           /**< CUFRAMES_CHANNEL_… */
-    uint32_t _pad;
+    uint32_t stream_count;                    /**< elementary streams in the packet ring */
     uint64_t _reserved[5];
 } cuframes_channel_info_t;
 
@@ -83,8 +87,14 @@ typedef struct cuframes_publisher_stats {
     uint64_t newest_seq; /**< its sequence number; 0 if there is none */
     double fps;          /**< measured over the newest frames; 0 when unknown */
     uint32_t pending;    /**< frames published that wait for their stream to be announced */
+    uint32_t packets_kept;      /**< packets that can be read now */
+    uint64_t packets;           /**< packets published */
+    uint64_t packet_bytes;      /**< bytes of those */
+    uint64_t packet_ring_bytes; /**< room for packets' bytes now; 0 = no packet ring */
+    int64_t packet_kept_ns;     /**< time between the oldest and the newest of those kept */
+    uint32_t frame_subscribers; /**< attached now, those who read packets alone not counted */
     uint32_t _pad;
-    uint64_t _reserved[7];
+    uint64_t _reserved[2];
 } cuframes_publisher_stats_t;
 
 /** What a subscriber counts since it was created; reconnects do not reset it. */
@@ -101,8 +111,13 @@ typedef struct cuframes_subscriber_stats {
     uint64_t staged;            /**< frames that were copied for it (staged access) */
     cuframes_access_t access;   /**< how it gets at the frames */
     uint32_t _pad;
-    uint64_t _reserved[5];
+    uint64_t packets_received;  /**< packets given to the program */
+    uint64_t packets_lost;      /**< packets overwritten before they were read */
+    uint64_t _reserved[3];
 } cuframes_subscriber_stats_t;
+
+/** What a subscriber reads. */
+enum { CUFRAMES_READS_FRAMES = 1u << 0, CUFRAMES_READS_PACKETS = 1u << 1 };
 
 /** How a publisher sees one of its subscribers. Counters are the subscriber's own words. */
 typedef struct cuframes_subscriber_info {
@@ -115,7 +130,11 @@ typedef struct cuframes_subscriber_info {
     int64_t pid;              /**< as the publisher sees it; 0 = another PID namespace */
     uint32_t uid;             /**< as the publisher sees it */
     cuframes_access_t access; /**< how it says that it gets at the frames */
-    uint64_t _reserved[4];
+    uint32_t reads;           /**< CUFRAMES_READS_… */
+    uint32_t _pad;
+    uint64_t packets_received; /**< packets it says it got */
+    uint64_t packets_lost;     /**< packets it says it lost */
+    uint64_t _reserved[1];
 } cuframes_subscriber_info_t;
 
 CUFRAMES_END_DECLS

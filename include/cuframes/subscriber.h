@@ -3,8 +3,9 @@
  * @file subscriber.h
  * A subscriber reads a channel's frames in place.
  *
- * Threads: next, fd, info and destroy of one subscriber from one thread at a time; release and
- * the accessors of a frame from any thread. After fork() the child must not use a subscriber it
+ * Threads: next, fd, info and destroy of one subscriber from one thread at a time; the calls for
+ * packets (packet.h) from that thread or from one other; release and the accessors of a frame
+ * from any thread. After fork() the child must not use a subscriber it
  * inherited: every call but destroy and release returns CUFRAMES_ERR_INVALID_ARG there.
  */
 #ifndef CUFRAMES_SUBSCRIBER_H
@@ -27,7 +28,10 @@ enum {
     CUFRAMES_SUBSCRIBER_POLL = 1u << 1,
     /** Keep the descriptor of the frames' memory, for cuframes_frame_fd(): one descriptor more for
      *  each generation. */
-    CUFRAMES_SUBSCRIBER_FRAME_FD = 1u << 8
+    CUFRAMES_SUBSCRIBER_FRAME_FD = 1u << 8,
+    /** Packets alone (packet.h): no frame memory is sent or mapped, and the publisher does not
+     *  count it among the readers of frames. `next` returns NOT_FOUND. */
+    CUFRAMES_SUBSCRIBER_PACKETS_ONLY = 1u << 2
 };
 
 /** How to subscribe. Zero-initialise it; zero means the default everywhere. The layout is ABI. */
@@ -54,7 +58,8 @@ typedef struct cuframes_subscriber_config {
 /**
  * Attaches to a channel. Errors: INVALID_ARG; NOT_FOUND or TIMEOUT (no publisher, see
  * connect_timeout_ms); ALREADY_EXISTS (the name is in use); TOO_MANY (the channel is full, or
- * max_holds is more than it grants); PERMISSION; PROTOCOL (another version, memory that is not
+ * max_holds is more than it grants); NOT_FOUND also for a channel of packets alone, unless
+ * CUFRAMES_SUBSCRIBER_PACKETS_ONLY is set; PERMISSION; PROTOCOL (another version, memory that is not
  * sealed, a description that does not add up).
  */
 CUFRAMES_API int cuframes_subscriber_create(const cuframes_subscriber_config_t *config,
@@ -94,9 +99,10 @@ CUFRAMES_API int cuframes_subscriber_release(cuframes_subscriber_t *subscriber,
 
 /**
  * A descriptor that polls readable when next(…, 0) has something to say: a frame, or that the
- * publisher is gone. It is the subscriber's: do not read, write or close it. After it polls
- * readable call next(…, 0) until it returns WOULD_BLOCK, which also re-arms it; before the first
- * poll, too. It stays the same through reconnects. INVALID_ARG without CUFRAMES_SUBSCRIBER_POLL.
+ * publisher is gone; with packets enabled also when next_packet(…, 0) has. It is the
+ * subscriber's: do not read, write or close it. After it polls readable call next(…, 0), and
+ * next_packet(…, 0) where packets are enabled, until each returns WOULD_BLOCK, which also re-arms
+ * it; before the first poll, too. It stays the same through reconnects. INVALID_ARG without CUFRAMES_SUBSCRIBER_POLL.
  */
 CUFRAMES_API int cuframes_subscriber_fd(cuframes_subscriber_t *subscriber);
 

@@ -34,7 +34,7 @@ static int check_ownership(const cuframes_publisher_config_t *config)
  * memory is described. */
 static int check_config(const cuframes_publisher_config_t *config)
 {
-    const uint32_t known = CUFRAMES_PUBLISHER_NO_SOCKET;
+    const uint32_t known = CUFRAMES_PUBLISHER_NO_SOCKET | CUFRAMES_PUBLISHER_PACKETS_ONLY;
     char dir[CF_RUNTIME_DIR_SIZE];
     int err;
 
@@ -283,9 +283,7 @@ CUFRAMES_API int cuframes_publisher_subscribers(cuframes_publisher_t *publisher,
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "there is no room for %d subscribers in the list",
                        capacity);
     pthread_mutex_lock(&publisher->lock);
-    count = (int32_t)publisher->peers.count;
-    for (int32_t i = 0; i < count && i < capacity; i++)
-        list[i] = cf_client_info(publisher, publisher->clients[i]);
+    count = (int32_t)cf_clients_list(publisher, list, (uint32_t)capacity);
     pthread_mutex_unlock(&publisher->lock);
     return count;
 }

@@ -10,8 +10,8 @@
 
 static int check_config(const cuframes_subscriber_config_t *config)
 {
-    const uint32_t known =
-        CUFRAMES_SUBSCRIBER_RECONNECT | CUFRAMES_SUBSCRIBER_POLL | CUFRAMES_SUBSCRIBER_FRAME_FD;
+    const uint32_t known = CUFRAMES_SUBSCRIBER_RECONNECT | CUFRAMES_SUBSCRIBER_POLL |
+                           CUFRAMES_SUBSCRIBER_PACKETS_ONLY | CUFRAMES_SUBSCRIBER_FRAME_FD;
 
     if (config->consumer_name && cf_name_check(config->consumer_name) != CUFRAMES_OK)
         return CUFRAMES_ERR_INVALID_ARG;

@@ -29,7 +29,14 @@
 
 static int wanted_seals(enum cf_shm_writer writer)
 {
-    return writer == CF_SHM_MAKER_WRITES ? SIZE_SEALS | F_SEAL_FUTURE_WRITE : SIZE_SEALS;
+    switch (writer) {
+    case CF_SHM_MAKER_WRITES:
+        return SIZE_SEALS | F_SEAL_FUTURE_WRITE;
+    case CF_SHM_NOBODY_WRITES:
+        return SIZE_SEALS | F_SEAL_WRITE;
+    default:
+        return SIZE_SEALS;
+    }
 }
 
 size_t cf_page_round(size_t size)
@@ -141,11 +148,44 @@ int cf_shm_create(const char *name, size_t size, enum cf_shm_writer writer, int 
     return CUFRAMES_OK;
 }
 
+static int write_all(int file, const uint8_t *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(file, bytes, size);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return cf_fail_errno(written < 0 ? errno : EIO, "cannot fill shared memory");
+        bytes += written;
+        size -= (size_t)written;
+    }
+    return CUFRAMES_OK;
+}
+
+int cf_shm_create_constant(const char *name, const void *bytes, size_t size, int *fd)
+{
+    int CF_CLOSE file = open_memfd(name);
+    int err;
+
+    if (file < 0)
+        return cf_fail_errno(errno, "cannot make shared memory (memfd_create)");
+    while (cf_sys.fallocate(file, 0, 0, (off_t)cf_page_round(size)) != 0)
+        if (errno != EINTR)
+            return cf_fail_errno(errno, "cannot reserve %zu bytes of shared memory", size);
+    if ((err = write_all(file, bytes, size)) != 0)
+        return err;
+    if (cf_sys.add_seals(file, wanted_seals(CF_SHM_NOBODY_WRITES) | F_SEAL_SEAL) != 0)
+        return cf_fail_errno(errno, "cannot seal shared memory");
+    *fd = cf_steal_fd(&file);
+    return CUFRAMES_OK;
+}
+
 int cf_shm_attach(const char *what, int fd, size_t size, enum cf_shm_writer writer,
                   struct cf_map *map)
 {
     int wanted = wanted_seals(writer);
-    int prot = writer == CF_SHM_MAKER_WRITES ? PROT_READ : PROT_READ | PROT_WRITE;
+    int prot = writer == CF_SHM_PEER_WRITES ? PROT_READ | PROT_WRITE : PROT_READ;
     size_t rounded = cf_page_round(size);
     int seals = cf_sys.get_seals(fd);
     struct stat st;

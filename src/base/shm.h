@@ -19,6 +19,7 @@ struct cf_map {
 enum cf_shm_writer {
     CF_SHM_MAKER_WRITES, /* sealed SHRINK, GROW, FUTURE_WRITE, SEAL: peers can only read */
     CF_SHM_PEER_WRITES,  /* sealed SHRINK, GROW, SEAL: peers can write, the size stands */
+    CF_SHM_NOBODY_WRITES, /* sealed WRITE as well, see cf_shm_create_constant() */
 };
 
 /*
@@ -30,8 +31,14 @@ int cf_shm_create(const char *name, size_t size, enum cf_shm_writer writer, int 
                   struct cf_map *map);
 
 /*
+ * Makes shared memory that begins with `size` bytes and that nobody can change any more, not even
+ * its maker. The caller owns *fd, which is written on success only.
+ */
+int cf_shm_create_constant(const char *name, const void *bytes, size_t size, int *fd);
+
+/*
  * Maps a descriptor that a peer sent, after checking that it carries the seals of `writer` and
- * has at least `size` bytes. Read-only for CF_SHM_MAKER_WRITES, writable for CF_SHM_PEER_WRITES.
+ * has at least `size` bytes. Writable for CF_SHM_PEER_WRITES, else read-only.
  * Borrows fd. PROTOCOL if the check fails: in doubt, refuse.
  */
 int cf_shm_attach(const char *what, int fd, size_t size, enum cf_shm_writer writer,

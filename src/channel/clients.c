@@ -3,8 +3,10 @@
  * The table of a publisher's subscribers and their hold pages. Everything here runs under the
  * publisher's lock.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -56,6 +58,19 @@ struct cf_hold_page *cf_page_holds(const struct cf_page *page)
     return page->map.addr;
 }
 
+int cf_wake_socket_make(int *own, int *peer)
+{
+    const int smallest = 1; /* the kernel makes it a few messages: one is enough */
+    int pair[2];
+
+    if (cf_sys.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        return cf_fail_errno(errno, "the publisher cannot make a socket to wake the subscriber");
+    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &smallest, sizeof(smallest));
+    *own = pair[0];
+    *peer = pair[1];
+    return CUFRAMES_OK;
+}
+
 static struct cf_ring_peer ring_peer(const struct cf_client *client)
 {
     return (struct cf_ring_peer){
@@ -78,6 +93,7 @@ void cf_clients_detach(cuframes_publisher_t *publisher, struct cf_client *client
 {
     uint32_t last = publisher->peers.count - 1;
 
+    cf_packets_detach(publisher, client);
     if (!client->attached)
         return;
     if (error)
@@ -139,24 +155,82 @@ void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq)
     }
 }
 
-cuframes_subscriber_info_t cf_client_info(const cuframes_publisher_t *publisher,
-                                          const struct cf_client *client)
+uint32_t cf_clients_count(const cuframes_publisher_t *publisher)
+{
+    uint32_t count = publisher->peers.count;
+
+    for (uint32_t i = 0; i < publisher->packet_client_count; i++)
+        count += publisher->packet_clients[i]->packets_only;
+    return count;
+}
+
+bool cf_clients_has_name(const cuframes_publisher_t *publisher, const char *name)
+{
+    for (uint32_t i = 0; i < publisher->peers.count; i++)
+        if (strcmp(publisher->clients[i]->name, name) == 0)
+            return true;
+    for (uint32_t i = 0; i < publisher->packet_client_count; i++)
+        if (strcmp(publisher->packet_clients[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The words of a page are the subscriber's own: shown, never used. */
+static void read_frames(const cuframes_publisher_t *publisher, const struct cf_client *client,
+                        cuframes_subscriber_info_t *info)
 {
     const struct cf_hold_page *page = cf_page_holds(client->page);
     const struct cf_ring_writer *writer = &publisher->current->writer;
     uint64_t cursor = atomic_load_explicit(&page->cursor, memory_order_relaxed);
+
+    info->reads |= CUFRAMES_READS_FRAMES;
+    info->held = cf_hold_page_count(page, writer->slot_count);
+    info->received = atomic_load_explicit(&page->received, memory_order_relaxed);
+    info->missed = atomic_load_explicit(&page->missed, memory_order_relaxed);
+    info->lag = cursor < writer->next_seq ? writer->next_seq - cursor : 0;
+}
+
+static void read_packets(const struct cf_client *client, cuframes_subscriber_info_t *info)
+{
+    const struct cf_packet_page *page = cf_packets_page(client);
+
+    info->reads |= CUFRAMES_READS_PACKETS;
+    info->packets_received = atomic_load_explicit(&page->received, memory_order_relaxed);
+    info->packets_lost = atomic_load_explicit(&page->lost, memory_order_relaxed);
+}
+
+static cuframes_subscriber_info_t client_info(const cuframes_publisher_t *publisher,
+                                              const struct cf_client *client)
+{
     cuframes_subscriber_info_t info = {
         .mode = client->mode,
-        .held = cf_hold_page_count(page, writer->slot_count),
-        /* The subscriber's own words: shown, never used. */
-        .received = atomic_load_explicit(&page->received, memory_order_relaxed),
-        .missed = atomic_load_explicit(&page->missed, memory_order_relaxed),
-        .lag = cursor < writer->next_seq ? writer->next_seq - cursor : 0,
         .pid = client->credentials.pid,
         .uid = client->credentials.uid,
         .access = client->access,
     };
 
     memcpy(info.name, client->name, sizeof(info.name));
+    if (client->attached)
+        read_frames(publisher, client, &info);
+    if (client->packets.listed && client->packets.page)
+        read_packets(client, &info);
     return info;
+}
+
+uint32_t cf_clients_list(const cuframes_publisher_t *publisher, cuframes_subscriber_info_t *list,
+                         uint32_t capacity)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < publisher->peers.count; i++, count++)
+        if (count < capacity)
+            list[count] = client_info(publisher, publisher->clients[i]);
+    for (uint32_t i = 0; i < publisher->packet_client_count; i++) {
+        if (!publisher->packet_clients[i]->packets_only)
+            continue;
+        if (count < capacity)
+            list[count] = client_info(publisher, publisher->packet_clients[i]);
+        count++;
+    }
+    return count;
 }

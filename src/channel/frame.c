@@ -71,6 +71,7 @@ int cf_frame_read(cuframes_frame_t *frame)
     frame->published_ns = slot->published_ns;
     frame->flags = slot->flags & CF_FRAME_FLAGS;
     frame->discontinuities = slot->discontinuities;
+    frame->packet_seq = slot->packet_seq;
     frame->user_size = slot->user_size;
     frame->color =
         (cuframes_color_t){slot->color[0], slot->color[1], slot->color[2], slot->color[3]};
@@ -230,6 +231,16 @@ CUFRAMES_API int64_t cuframes_frame_capture_ns(const cuframes_frame_t *frame,
 CUFRAMES_API uint32_t cuframes_frame_flags(const cuframes_frame_t *frame)
 {
     return frame->flags;
+}
+
+CUFRAMES_API int cuframes_frame_packet_seq(const cuframes_frame_t *frame, uint64_t *seq)
+{
+    if (!(frame->flags & CUFRAMES_FRAME_PACKET))
+        return cf_fail(CUFRAMES_ERR_NOT_FOUND,
+                       "the publisher does not say from which packet frame %llu was decoded",
+                       (unsigned long long)frame->hold.seq);
+    *seq = frame->packet_seq;
+    return CUFRAMES_OK;
 }
 
 CUFRAMES_API void cuframes_frame_color(const cuframes_frame_t *frame, cuframes_color_t *color)

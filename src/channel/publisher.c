@@ -18,6 +18,7 @@ static void publisher_free(cuframes_publisher_t *publisher)
 {
     cf_generation_unref(publisher->current);
     cf_generation_unref(publisher->prepared);
+    cf_packets_free(publisher->packets);
     pthread_mutex_destroy(&publisher->lock);
     free(publisher->added_fds);
     free(publisher);
@@ -65,14 +66,26 @@ static int make_generation(cuframes_publisher_t *publisher, cuframes_channel_inf
     return cf_generation_create(info, publisher, generation);
 }
 
-int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publisher_t **publisher)
+static int make_first_generation(cuframes_publisher_t *publisher,
+                                 const cuframes_publisher_config_t *config)
 {
     cuframes_channel_info_t info;
-    cuframes_publisher_t *new;
-    int err = cf_generation_describe(config, &info);
+    int err;
 
-    if (err)
+    if (config->flags & CUFRAMES_PUBLISHER_PACKETS_ONLY)
+        return CUFRAMES_OK;
+    if ((err = cf_generation_describe(config, &info)) != 0 ||
+        (err = make_generation(publisher, &info, &publisher->current)) != 0)
         return err;
+    publisher->stats.generations = 1;
+    return CUFRAMES_OK;
+}
+
+int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publisher_t **publisher)
+{
+    cuframes_publisher_t *new;
+    int err;
+
     new = cf_sys.calloc(1, sizeof(*new));
     if (!new)
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
@@ -88,9 +101,8 @@ int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publ
     for (uint32_t i = 0; i < new->allowed_count; i++)
         new->allowed[i] = config->allowed_users[i];
 
-    if ((err = make_generation(new, &info, &new->current)) != 0)
+    if ((err = make_first_generation(new, config)) != 0)
         goto free_publisher;
-    new->stats.generations = 1;
     CF_POINT("publisher.memory_made");
     if ((err = open_endpoint(new, config)) != 0)
         goto free_publisher;
@@ -124,7 +136,9 @@ void cf_publisher_destroy(cuframes_publisher_t *publisher)
     pthread_mutex_lock(&publisher->lock);
     plain = publisher->plain;
     publisher->plain = NULL;
-    cf_writer_end(&publisher->current->writer, &publisher->peers, CF_RING_CLOSED);
+    if (publisher->current)
+        cf_writer_end(&publisher->current->writer, &publisher->peers, CF_RING_CLOSED);
+    cf_packets_end(publisher);
     pthread_mutex_unlock(&publisher->lock);
     cf_buffer_unref(plain);
     cf_service_close(publisher);
@@ -140,6 +154,12 @@ static int no_own_slot(void)
 {
     return cf_fail(CUFRAMES_ERR_TOO_MANY, "every slot is in this program's own hands: publish or "
                                           "drop some, or make the channel with more slots");
+}
+
+static int no_frames(void)
+{
+    return cf_fail(CUFRAMES_ERR_INVALID_ARG, "this channel was made for packets alone: make it "
+                                             "without CUFRAMES_PUBLISHER_PACKETS_ONLY");
 }
 
 static int drop(cuframes_publisher_t *publisher, struct cf_generation *from)
@@ -176,7 +196,7 @@ static int acquire_locked(cuframes_publisher_t *publisher, cuframes_buffer_t **b
     struct cf_generation *generation;
     cuframes_buffer_t *found;
     uint32_t slot;
-    int err = find_slot(publisher, &generation, &slot);
+    int err = publisher->current ? find_slot(publisher, &generation, &slot) : no_frames();
 
     if (err)
         return err;
@@ -353,6 +373,7 @@ static struct cf_ring_meta ring_meta(const cuframes_channel_info_t *info,
         .user_size = meta->user_size,
         .crop = {meta->crop.x, meta->crop.y, whole ? info->width : meta->crop.width,
                  whole ? info->height : meta->crop.height},
+        .packet_seq = meta->flags & CUFRAMES_FRAME_PACKET ? meta->packet_seq : 0,
         .user = meta->user_data,
     };
 }
@@ -466,6 +487,8 @@ int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
     struct cf_generation *new, *replaced;
     int err;
 
+    if (!publisher->current)
+        return no_frames();
     pthread_mutex_lock(&publisher->lock);
     asked.policy = publisher->current->info.policy;
     asked.consumer_ack_timeout_ms = publisher->current->info.ack_timeout_ms;
@@ -518,12 +541,24 @@ static uint32_t slots_held(const cuframes_publisher_t *publisher)
 void cf_publisher_read_stats(cuframes_publisher_t *publisher, cuframes_publisher_stats_t *stats)
 {
     *stats = publisher->stats;
-    stats->subscribers = publisher->peers.count;
-    stats->slots_held = slots_held(publisher);
+    stats->subscribers = cf_clients_count(publisher);
+    stats->frame_subscribers = publisher->peers.count;
+    stats->slots_held = publisher->current ? slots_held(publisher) : 0;
     stats->fps = frame_rate(publisher);
 }
 
 cuframes_channel_info_t cf_publisher_read_info(const cuframes_publisher_t *publisher)
 {
-    return publisher->current->info;
+    const struct cf_packets *packets = publisher->packets;
+    cuframes_channel_info_t info = {.notes = CUFRAMES_CHANNEL_PACKETS_ONLY};
+
+    if (publisher->current)
+        info = publisher->current->info;
+    else
+        memcpy(info.key, publisher->key, sizeof(info.key));
+    if (packets) {
+        info.notes |= CUFRAMES_CHANNEL_PACKETS;
+        info.stream_count = packets->stream_count;
+    }
+    return info;
 }

@@ -15,6 +15,7 @@
 
 #include "base/fork.h"
 #include "channel/generation.h"
+#include "channel/packets.h"
 #include "wire/connection.h"
 #include "wire/endpoint.h"
 
@@ -48,6 +49,8 @@ struct cf_client {
     bool handed_in; /* by the program, not through the socket's name */
     enum cf_client_role role;
     bool adopting; /* was sent a generation and has not yet said that it mapped it */
+    bool packets_only; /* a subscriber without frames: not in the table of peers */
+    struct cf_packet_client packets;
 
     /* Subscribers only. Constant once attached. */
     char name[CUFRAMES_NAME_MAX + 1];
@@ -74,13 +77,17 @@ struct cuframes_publisher {
     uid_t allowed[CUFRAMES_MAX_ALLOWED_USERS];
 
     pthread_mutex_t lock;
-    struct cf_generation *current; /* what subscribers read */
+    struct cf_generation *current; /* what subscribers read; NULL = a channel of packets alone */
     struct cf_generation
         *prepared; /* what slots are acquired from, until its first frame; or NULL */
     uint32_t last_generation;
     cuframes_buffer_t *plain;   /* slot of the acquire and publish pair */
     struct cf_ring_peers peers; /* attached subscribers, as the ring needs them */
     struct cf_client *clients[CUFRAMES_MAX_SUBSCRIBERS]; /* the same, at the same index */
+    struct cf_packets *packets;                                 /* NULL = no packet ring */
+    struct cf_packet_peers packet_peers;                        /* who reads packets */
+    struct cf_client *packet_clients[CUFRAMES_MAX_SUBSCRIBERS]; /* who does, or will */
+    uint32_t packet_client_count;
     uint32_t waiters;          /* threads that sleep in acquire or publish */
     _Atomic uint32_t progress; /* futex word: +1 for what happens here that they may wait for */
     uint64_t last_block_mark;
@@ -137,11 +144,23 @@ bool cf_wait_for_followers(cuframes_publisher_t *publisher, int64_t *deadline);
 /* Wakes those who wait. */
 void cf_wait_progress(cuframes_publisher_t *publisher);
 
-/* clients.c; all under the lock. */
+/* clients.c; all under the lock but the making of what is new. */
 int cf_page_create(uint64_t cursor, struct cf_page **page);
 struct cf_page *cf_page_ref(struct cf_page *page);
 void cf_page_unref(struct cf_page *page);
 struct cf_hold_page *cf_page_holds(const struct cf_page *page);
+/*
+ * What a subscriber polls to learn of news: a pair of sockets, of which it gets one end. Not an
+ * eventfd: whether writing to that blocks is a property of the eventfd that the subscriber could
+ * change, and it could fill it.
+ */
+int cf_wake_socket_make(int *own, int *peer);
+/* How many subscribers there are, of frames and of packets alone. */
+uint32_t cf_clients_count(const cuframes_publisher_t *publisher);
+bool cf_clients_has_name(const cuframes_publisher_t *publisher, const char *name);
+/* Describes the first `capacity` of them, and returns how many there are. */
+uint32_t cf_clients_list(const cuframes_publisher_t *publisher, cuframes_subscriber_info_t *list,
+                         uint32_t capacity);
 /* Puts a client with a page into the table. */
 void cf_clients_attach(cuframes_publisher_t *publisher, struct cf_client *client);
 /* Takes it out, and tells its page why, if `error` is one: its holds protect nothing from then
@@ -153,15 +172,19 @@ void cf_clients_dismiss(cuframes_publisher_t *publisher, struct cf_client *clien
 void cf_clients_check_claims(cuframes_publisher_t *publisher);
 /* Gives every subscriber a page for a new generation; dismisses those for whom there is none. */
 void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq);
-cuframes_subscriber_info_t cf_client_info(const cuframes_publisher_t *publisher,
-                                          const struct cf_client *client);
 
 /* admission.c */
 
 /* Whether the peer may be here: PERMISSION if not. One that the program handed in may. */
 int cf_admission_check(cuframes_publisher_t *publisher, struct cf_client *client);
 
+/* report.c */
+
+/* Answers a question; fails only for lack of memory. */
+int cf_report_send(cuframes_publisher_t *publisher, struct cf_client *client);
+
 /* service.c */
+
 int cf_service_start(cuframes_publisher_t *publisher);
 /* Stops the thread. */
 void cf_service_stop(cuframes_publisher_t *publisher);

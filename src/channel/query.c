@@ -2,7 +2,7 @@
 /*
  * Listing a runtime directory, and asking one publisher.
  *
- * The publisher's answer is a REPORT and then REPORT_SUBSCRIBERS until the last. It is taken for
+ * The publisher's answer is a REPORT, REPORT_STREAMS, and then REPORT_SUBSCRIBERS until the last. It is taken for
  * what it is, a stranger's word: numbers of subscribers above the limit of a channel are refused.
  */
 #include "channel/query.h"
@@ -131,6 +131,7 @@ void cf_report_free(cuframes_channel_report_t *report)
     if (!report)
         return;
     free(report->subscribers);
+    free(report->streams);
     free(report);
 }
 
@@ -195,6 +196,11 @@ static int converse(int socket, const char *key, int64_t deadline_ns,
     report->info = message.report.info;
     report->info.pid = publisher.pid;
     report->stats = message.report.stats;
+    if ((err = receive(socket, key, CF_MSG_REPORT_STREAMS, deadline_ns, &message)) != 0)
+        return err;
+    report->stream_count = message.report_streams.count;
+    memcpy(report->streams, message.report_streams.streams,
+           report->stream_count * sizeof(*report->streams));
     do {
         err = receive(socket, key, CF_MSG_REPORT_SUBSCRIBERS, deadline_ns, &message);
         if (!err)
@@ -234,7 +240,8 @@ int cf_query(const char *dir, const char *key, int64_t deadline_ns,
     if (!new)
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     new->subscribers = cf_sys.calloc(CUFRAMES_MAX_SUBSCRIBERS, sizeof(*new->subscribers));
-    err = new->subscribers ? converse(socket, key, deadline_ns, new)
+    new->streams = cf_sys.calloc(CUFRAMES_MAX_STREAMS, sizeof(*new->streams));
+    err = new->subscribers && new->streams ? converse(socket, key, deadline_ns, new)
                            : cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     if (err) {
         cf_report_free(new);

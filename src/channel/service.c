@@ -52,6 +52,7 @@ static void free_client(cuframes_publisher_t *publisher, struct cf_client *clien
     cf_close(&client->socket);
     cf_close(&client->wake_socket);
     cf_close(&client->peer_socket);
+    cf_packets_free_client(client);
     free(client);
 }
 
@@ -109,11 +110,11 @@ static int send_generation(cuframes_publisher_t *publisher, struct cf_client *cl
         return CUFRAMES_OK;
     }
     generation = cf_generation_ref(publisher->current);
+    body->info = cf_publisher_read_info(publisher);
     page = cf_page_ref(client->page);
     body->first_seq = atomic_load_explicit(&cf_page_holds(page)->cursor, memory_order_relaxed);
     pthread_mutex_unlock(&publisher->lock);
 
-    body->info = generation->info;
     memcpy(body->name, client->name, sizeof(body->name));
     /* A generation with fewer slots grants less; a later one with more grants it again. */
     body->max_holds = client->max_holds;
@@ -143,14 +144,6 @@ static int send_generation(cuframes_publisher_t *publisher, struct cf_client *cl
     return err;
 }
 
-static bool name_taken(const cuframes_publisher_t *publisher, const char *name)
-{
-    for (uint32_t i = 0; i < publisher->peers.count; i++)
-        if (strcmp(publisher->clients[i]->name, name) == 0)
-            return true;
-    return false;
-}
-
 static void choose_name(cuframes_publisher_t *publisher, struct cf_client *client,
                         const char *wanted)
 {
@@ -160,29 +153,38 @@ static void choose_name(cuframes_publisher_t *publisher, struct cf_client *clien
     }
     do
         snprintf(client->name, sizeof(client->name), "reader-%u", ++publisher->names_made);
-    while (name_taken(publisher, client->name));
+    while (cf_clients_has_name(publisher, client->name));
 }
 
 /* Checks what a subscriber asks for; CUFRAMES_OK or the error to refuse it with, and why. */
 static int check_attach(const cuframes_publisher_t *publisher, const struct cf_msg_attach *wanted,
                         char *why, size_t size)
 {
-    const cuframes_channel_info_t *info = &publisher->current->info;
+    const cuframes_channel_info_t *info;
 
     if (wanted->name[0] && cf_name_check(wanted->name) != CUFRAMES_OK) {
         snprintf(why, size, "%s", cuframes_last_error());
         return CUFRAMES_ERR_INVALID_ARG;
     }
-    if (name_taken(publisher, wanted->name)) {
+    if (cf_clients_has_name(publisher, wanted->name)) {
         snprintf(why, size, "the channel has a subscriber named %s: choose another name, or none",
                  wanted->name);
         return CUFRAMES_ERR_ALREADY_EXISTS;
     }
-    if (publisher->peers.count >= publisher->max_subscribers) {
+    if (cf_clients_count(publisher) >= publisher->max_subscribers) {
         snprintf(why, size, "the channel is full: it takes %u subscribers",
                  publisher->max_subscribers);
         return CUFRAMES_ERR_TOO_MANY;
     }
+    if (wanted->flags & CF_ATTACH_PACKETS_ONLY)
+        return CUFRAMES_OK;
+    if (!publisher->current) {
+        snprintf(why, size,
+                 "this channel has packets alone: subscribe with "
+                 "CUFRAMES_SUBSCRIBER_PACKETS_ONLY");
+        return CUFRAMES_ERR_NOT_FOUND;
+    }
+    info = &publisher->current->info;
     if (wanted->max_holds > (uint32_t)info->max_holds) {
         snprintf(why, size, "%u holds are wanted, the channel grants at most %d to one subscriber",
                  wanted->max_holds, info->max_holds);
@@ -221,8 +223,13 @@ static int admit(cuframes_publisher_t *publisher, struct cf_client *client,
     if (err)
         return err;
     client->mode = (cuframes_subscriber_mode_t)wanted->mode;
-    client->max_holds = grant_holds(&publisher->current->info, wanted->max_holds);
     choose_name(publisher, client, wanted->name);
+    client->packets_only = (wanted->flags & CF_ATTACH_PACKETS_ONLY) != 0;
+    if (client->packets_only) {
+        cf_packets_list_client(publisher, client);
+        return CUFRAMES_OK;
+    }
+    client->max_holds = grant_holds(&publisher->current->info, wanted->max_holds);
     err = cf_page_create(first_wanted(&publisher->current->writer), &client->page);
     if (err) {
         snprintf(why, size, "the publisher cannot make a hold page: %s", cuframes_last_error());
@@ -232,22 +239,23 @@ static int admit(cuframes_publisher_t *publisher, struct cf_client *client,
     return CUFRAMES_OK;
 }
 
-/*
- * What a subscriber polls to learn of frames: a pair of sockets, of which it gets one end. Not an
- * eventfd: whether writing to that blocks is a property of the eventfd that the subscriber could
- * change, and it could fill it.
- */
-static int make_wake_socket(int *own, int *peer)
+/* The answer to one that wants no frames. */
+static int send_attached_frameless(cuframes_publisher_t *publisher, const struct cf_client *client)
 {
-    const int smallest = 1; /* the kernel makes it a few messages: one is enough */
-    int pair[2];
+    struct cf_message message = {.type = CF_MSG_ATTACHED,
+                                 .attached.flags = CF_ATTACH_PACKETS_ONLY};
 
-    if (cf_sys.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
-        return cf_fail_errno(errno, "the publisher cannot make a socket to wake the subscriber");
-    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &smallest, sizeof(smallest));
-    *own = pair[0];
-    *peer = pair[1];
-    return CUFRAMES_OK;
+    pthread_mutex_lock(&publisher->lock);
+    message.attached.info = cf_publisher_read_info(publisher);
+    pthread_mutex_unlock(&publisher->lock);
+    memcpy(message.attached.name, client->name, sizeof(message.attached.name));
+    return cf_connection_send(client->socket, &message, NULL, 0);
+}
+
+static int send_attached(cuframes_publisher_t *publisher, struct cf_client *client)
+{
+    return client->packets_only ? send_attached_frameless(publisher, client)
+                                : send_generation(publisher, client, CF_MSG_ATTACHED);
 }
 
 static void attach(cuframes_publisher_t *publisher, struct cf_client *client,
@@ -256,8 +264,8 @@ static void attach(cuframes_publisher_t *publisher, struct cf_client *client,
     char why[CF_WIRE_TEXT_SIZE];
     int err;
 
-    if (wanted->flags & CF_ATTACH_WAKE_SOCKET &&
-        make_wake_socket(&client->wake_socket, &client->peer_socket) != CUFRAMES_OK) {
+    if ((wanted->flags & CF_ATTACH_WAKE_SOCKET) && !(wanted->flags & CF_ATTACH_PACKETS_ONLY) &&
+        cf_wake_socket_make(&client->wake_socket, &client->peer_socket) != CUFRAMES_OK) {
         refuse(publisher, client, CUFRAMES_ERR_TOO_MANY, cuframes_last_error());
         return;
     }
@@ -270,7 +278,7 @@ static void attach(cuframes_publisher_t *publisher, struct cf_client *client,
     }
     client->role = CF_CLIENT_SUBSCRIBER;
     publisher->visitors--;
-    if (send_generation(publisher, client, CF_MSG_ATTACHED) != CUFRAMES_OK)
+    if (send_attached(publisher, client) != CUFRAMES_OK)
         close_client(publisher, client);
     else
         cf_log(CUFRAMES_LOG_INFO, "%s: %s attached (pid %ld)", publisher->key, client->name,
@@ -295,40 +303,27 @@ static void adopted(cuframes_publisher_t *publisher, struct cf_client *client,
 /* Answers a question, and ends the connection. */
 static void report(cuframes_publisher_t *publisher, struct cf_client *client)
 {
-    struct cf_message message = {.type = CF_MSG_REPORT};
-    cuframes_subscriber_info_t *list;
-    uint32_t count, sent = 0;
-    int err;
+    int err = cf_report_send(publisher, client);
 
-    list = cf_sys.calloc(CUFRAMES_MAX_SUBSCRIBERS, sizeof(*list));
-    if (!list) {
-        refuse(publisher, client, CUFRAMES_ERR_OUT_OF_MEMORY, "the publisher is out of memory");
-        return;
-    }
-    pthread_mutex_lock(&publisher->lock);
-    message.report.info = cf_publisher_read_info(publisher);
-    cf_publisher_read_stats(publisher, &message.report.stats);
-    count = publisher->peers.count;
-    for (uint32_t i = 0; i < count; i++)
-        list[i] = cf_client_info(publisher, publisher->clients[i]);
-    pthread_mutex_unlock(&publisher->lock);
+    if (err)
+        refuse(publisher, client, err, cuframes_last_error());
+    else
+        close_client(publisher, client);
+}
 
-    err = cf_connection_send(client->socket, &message, NULL, 0);
-    do {
-        struct cf_msg_report_subscribers *batch = &message.subscribers;
+static void enable_packets(cuframes_publisher_t *publisher, struct cf_client *client,
+                           uint32_t flags)
+{
+    int err = cf_packets_attach(publisher, client, flags);
 
-        message = (struct cf_message){.type = CF_MSG_REPORT_SUBSCRIBERS};
-        batch->count = count - sent;
-        if (batch->count > CF_WIRE_REPORT_BATCH)
-            batch->count = CF_WIRE_REPORT_BATCH;
-        memcpy(batch->subscribers, list + sent, batch->count * sizeof(*list));
-        sent += batch->count;
-        batch->last = sent == count;
-        if (!err)
-            err = cf_connection_send(client->socket, &message, NULL, 0);
-    } while (!err && sent < count);
-    free(list);
-    close_client(publisher, client);
+    if (err)
+        refuse(publisher, client, err, cuframes_last_error());
+}
+
+static void packets_adopted(cuframes_publisher_t *publisher, struct cf_client *client)
+{
+    if (cf_packets_adopted(publisher, client) != CUFRAMES_OK)
+        close_client(publisher, client);
 }
 
 static void take_message(cuframes_publisher_t *publisher, struct cf_client *client,
@@ -343,6 +338,12 @@ static void take_message(cuframes_publisher_t *publisher, struct cf_client *clie
     else if (client->role == CF_CLIENT_SUBSCRIBER && message->type == CF_MSG_ADOPTED &&
              client->adopting)
         adopted(publisher, client, &message->adopted);
+    else if (client->role == CF_CLIENT_SUBSCRIBER && message->type == CF_MSG_PACKETS_ENABLE &&
+             !client->packets.asked)
+        enable_packets(publisher, client, message->packets_enable.flags);
+    else if (client->role == CF_CLIENT_SUBSCRIBER && message->type == CF_MSG_PACKETS_ADOPTED &&
+             client->packets.busy)
+        packets_adopted(publisher, client);
     else
         refuse(publisher, client, CUFRAMES_ERR_PROTOCOL, "message out of order");
 }
@@ -398,6 +399,7 @@ static void add_connection(cuframes_publisher_t *publisher, int socket, bool han
     limit_visitors(publisher);
     client->socket = socket;
     client->wake_socket = client->peer_socket = -1;
+    client->packets.wake_socket = client->packets.peer_socket = -1;
     client->accepted_ns = cf_now_ns();
     client->handed_in = handed_in;
     cf_connection_credentials(socket, &client->credentials);
@@ -519,6 +521,8 @@ static void do_left_work(cuframes_publisher_t *publisher)
             send_error(c->socket, dismissed, dismissal(dismissed));
             close_client(publisher, c);
         } else if (pending && send_generation(publisher, c, CF_MSG_GENERATION) != CUFRAMES_OK) {
+            close_client(publisher, c);
+        } else if (cf_packets_serve(publisher, c) != CUFRAMES_OK) {
             close_client(publisher, c);
         }
     }
@@ -643,6 +647,8 @@ void cf_service_stop(cuframes_publisher_t *publisher)
 
 void cf_service_close(cuframes_publisher_t *publisher)
 {
+    for (struct cf_client *c = publisher->all_clients; c; c = c->next)
+        cf_packets_flush(publisher, c);
     while (publisher->all_clients)
         close_client(publisher, publisher->all_clients);
     for (uint32_t i = 0; i < publisher->added_count; i++)
@@ -661,6 +667,7 @@ void cf_service_abandon(cuframes_publisher_t *publisher)
         cf_close(&client->wake_socket);
         cf_close(&client->peer_socket);
         cf_page_unref(client->page);
+        cf_packets_free_client(client);
         free(client);
     }
     close_descriptors(publisher);

@@ -46,6 +46,7 @@ static void subscriber_free(cuframes_subscriber_t *s)
 {
     cf_close(&s->arrivals);
     cf_close(&s->epoll);
+    pthread_mutex_destroy(&s->lock);
     free(s);
 }
 
@@ -62,6 +63,7 @@ static int subscriber_new(const cuframes_subscriber_config_t *config, cuframes_s
     if (!s)
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     s->refs = 1;
+    pthread_mutex_init(&s->lock, NULL);
     s->arrivals = s->wake_socket = s->epoll = -1;
     s->fork_count = cf_fork_count();
     s->mode = (cuframes_subscriber_mode_t)config->mode;
@@ -94,6 +96,7 @@ void cf_subscriber_destroy(cuframes_subscriber_t *s)
     /* First, so that nothing below touches what a process that forked off shares with its parent. */
     cf_close(&s->epoll);
     cf_attach_lose(s);
+    cf_packets_fini(s);
     cf_view_unref(s->view);
     s->view = NULL;
     cf_subscriber_unref(s);
@@ -108,7 +111,7 @@ static int attach_first(cuframes_subscriber_t *s, int32_t timeout_ms)
     for (;;) {
         err = cf_attach(s, timeout_ms == 0 ? cf_deadline(ANSWER_MS) : deadline);
         /* DISCONNECTED: a publisher that went away while it was asked; another may come. */
-        if (err != CUFRAMES_ERR_NOT_FOUND && err != CUFRAMES_ERR_DISCONNECTED)
+        if ((err != CUFRAMES_ERR_NOT_FOUND || s->refused) && err != CUFRAMES_ERR_DISCONNECTED)
             return err;
         if (timeout_ms == 0)
             return CUFRAMES_ERR_NOT_FOUND;
@@ -127,8 +130,13 @@ int cf_subscriber_create(const cuframes_subscriber_config_t *config,
 
     if ((err = subscriber_new(config, &s)) != 0)
         return err;
-    if ((err = cf_runtime_dir_resolve(config->runtime_dir, s->dir)) != 0 ||
-        (err = attach_first(s, config->connect_timeout_ms)) != 0) {
+    err = cf_runtime_dir_resolve(config->runtime_dir, s->dir);
+    if (!err) {
+        pthread_mutex_lock(&s->lock);
+        err = attach_first(s, config->connect_timeout_ms);
+        pthread_mutex_unlock(&s->lock);
+    }
+    if (err) {
         cf_subscriber_destroy(s);
         return err;
     }
@@ -151,8 +159,11 @@ int cf_subscriber_create_from_fd(const cuframes_subscriber_config_t *config, int
         return cf_fail_errno(errno, "cannot set up the connection");
     if ((err = subscriber_new(config, &s)) != 0)
         return err;
-    if ((err = cf_attach_over(s, cf_steal_fd(&socket))) != 0 ||
-        (err = cf_attach(s, cf_deadline(timeout))) != 0) {
+    pthread_mutex_lock(&s->lock);
+    if ((err = cf_attach_over(s, cf_steal_fd(&socket))) == CUFRAMES_OK)
+        err = cf_attach(s, cf_deadline(timeout));
+    pthread_mutex_unlock(&s->lock);
+    if (err) {
         cf_subscriber_destroy(s);
         return err;
     }
@@ -272,8 +283,9 @@ static int check_revoked(cuframes_subscriber_t *s)
 
     if (!err)
         return CUFRAMES_OK;
+    /* Not letting go of the lock: the frame that the caller looks at is of this view. */
     do
-        told = cf_attach_listen(s, deadline);
+        told = s->link ? cf_attach_hear(s, deadline) : CUFRAMES_ERR_DISCONNECTED;
     while (told == CUFRAMES_OK);
     if (told != err)
         cf_fail(err, "the publisher of %s has ended this subscription", s->view->info.key);
@@ -358,15 +370,20 @@ static bool arm_wake_socket(cuframes_subscriber_t *s)
     return cf_reader_prepare_wait(&s->view->reader, CF_WAITING_SOCKET, s->wanted, &word);
 }
 
+static bool has_news(const struct cf_ring_reader *reader, uint64_t wanted)
+{
+    uint64_t newest = cf_reader_newest(reader);
+
+    return newest != CF_SEQ_INVALID && newest >= wanted;
+}
+
 static bool is_news(const cuframes_subscriber_t *s)
 {
-    uint64_t newest = cf_reader_newest(&s->view->reader);
-
-    return newest != CF_SEQ_INVALID && newest >= s->wanted;
+    return s->view && has_news(&s->view->reader, s->wanted);
 }
 
 /* Spins for a moment where that has paid lately and cores are to spare. True: there is news. */
-static bool spin(cuframes_subscriber_t *s)
+static bool spin(cuframes_subscriber_t *s, const struct cf_ring_reader *reader)
 {
     int64_t until;
 
@@ -379,7 +396,7 @@ static bool spin(cuframes_subscriber_t *s)
     }
     until = cf_now_ns() + s->spin_ns;
     do {
-        if (is_news(s)) {
+        if (has_news(reader, s->wanted)) {
             s->spin_ns = s->spin_ns * 2 < SPIN_MAX_NS ? s->spin_ns * 2 : SPIN_MAX_NS;
             return true;
         }
@@ -393,14 +410,13 @@ static bool spin(cuframes_subscriber_t *s)
 
 /* Sleeps until there is news, the deadline, or time for a look at the connection; the last is
  * said by a false. */
-static bool sleep_for_news(cuframes_subscriber_t *s, int64_t deadline)
+static bool sleep_on(cuframes_subscriber_t *s, struct cf_ring_reader *reader, int64_t deadline)
 {
-    struct cf_ring_reader *reader = &s->view->reader;
     int64_t look = cf_now_ns() + LOOK_MS * CF_NS_PER_MS;
     uint32_t word;
     int err;
 
-    if (spin(s))
+    if (spin(s, reader))
         return true;
     if (!cf_reader_prepare_wait(reader, CF_WAITING_FUTEX, s->wanted, &word))
         return true;
@@ -409,10 +425,22 @@ static bool sleep_for_news(cuframes_subscriber_t *s, int64_t deadline)
     return err != -ETIMEDOUT;
 }
 
+/* The same without the lock; the view stays mapped, whatever the reader of packets does. */
+static bool sleep_for_news(cuframes_subscriber_t *s, int64_t deadline)
+{
+    struct cf_view *view = cf_view_ref(s->view);
+    bool news;
+
+    pthread_mutex_unlock(&s->lock);
+    news = sleep_on(s, &view->reader, deadline);
+    pthread_mutex_lock(&s->lock);
+    cf_view_unref(view);
+    return news;
+}
+
 /* ---- the publisher's comings and goings ---- */
 
-/* What the program is told when the publisher is gone, or CUFRAMES_OK to go on without it. */
-static int lose(cuframes_subscriber_t *s, int err)
+int cf_subscriber_lose(cuframes_subscriber_t *s, int err)
 {
     cf_attach_lose(s);
     if (err == CUFRAMES_ERR_DISCONNECTED)
@@ -434,7 +462,7 @@ static int listen_or_lose(cuframes_subscriber_t *s, int64_t deadline)
     /* What it announced last is given first; the connection stays as it is till then. */
     if (err == CUFRAMES_ERR_DISCONNECTED && is_news(s))
         return CUFRAMES_OK;
-    return lose(s, err);
+    return cf_subscriber_lose(s, err);
 }
 
 /* A wait of one LOOK_MS at most, so that interrupt and signals of the program come through. */
@@ -450,8 +478,7 @@ static int gone(const cuframes_subscriber_t *s)
     return cf_fail(CUFRAMES_ERR_DISCONNECTED, "the publisher of %s is gone", s->key);
 }
 
-/* Away, or waiting for an answer: one step towards being attached. OK = go on. */
-static int come_back(cuframes_subscriber_t *s, int64_t deadline)
+int cf_subscriber_come_back(cuframes_subscriber_t *s, int64_t deadline)
 {
     int err;
 
@@ -462,7 +489,7 @@ static int come_back(cuframes_subscriber_t *s, int64_t deadline)
         return CUFRAMES_OK;
     /* No publisher; one that went away; or one that has not noticed yet that the connection
      * before this one, with the same name, is closed. */
-    if (err == CUFRAMES_ERR_NOT_FOUND || err == CUFRAMES_ERR_DISCONNECTED ||
+    if ((err == CUFRAMES_ERR_NOT_FOUND && !s->refused) || err == CUFRAMES_ERR_DISCONNECTED ||
         err == CUFRAMES_ERR_ALREADY_EXISTS) {
         if (deadline == 0)
             return cf_attach_watch(s) ? CUFRAMES_OK : CUFRAMES_ERR_WOULD_BLOCK;
@@ -492,7 +519,7 @@ static int wait_attached(cuframes_subscriber_t *s, enum cf_ring_state state, int
             return CUFRAMES_OK;
         return listen_or_lose(s, 0);
     }
-    if (!sleep_for_news(s, deadline)) {
+    if (!sleep_for_news(s, deadline) && s->state == CF_SUBSCRIBER_ATTACHED) {
         err = listen_or_lose(s, 0);
         return err == CUFRAMES_ERR_WOULD_BLOCK ? CUFRAMES_OK : err;
     }
@@ -507,11 +534,23 @@ static int timed_out(cuframes_subscriber_t *s, int32_t timeout_ms)
     return cf_fail(CUFRAMES_ERR_TIMEOUT, "no frame of %s within %d ms", s->key, timeout_ms);
 }
 
+/* Frames that were announced before the reader of packets lost the connection. */
+static int take_leftover(cuframes_subscriber_t *s, cuframes_frame_t **frame)
+{
+    int err = take(s, frame);
+
+    s->leftover = err == CUFRAMES_OK || err == CUFRAMES_ERR_TOO_MANY;
+    return err;
+}
+
 static int next_before(cuframes_subscriber_t *s, cuframes_frame_t **frame, int64_t deadline)
 {
     for (;;) {
         int err;
 
+        if (s->leftover && s->state == CF_SUBSCRIBER_AWAY &&
+            take_leftover(s, frame) == CUFRAMES_OK)
+            return CUFRAMES_OK;
         if (s->state == CF_SUBSCRIBER_ATTACHED) {
             /* The state first: when it says that the ring has ended, every frame is there. */
             enum cf_ring_state state = cf_reader_state(&s->view->reader);
@@ -522,9 +561,9 @@ static int next_before(cuframes_subscriber_t *s, cuframes_frame_t **frame, int64
             if (err == CUFRAMES_ERR_WOULD_BLOCK)
                 err = wait_attached(s, state, deadline);
             else if (err != CUFRAMES_ERR_TOO_MANY)
-                err = lose(s, err);
+                err = cf_subscriber_lose(s, err);
         } else {
-            err = come_back(s, deadline);
+            err = cf_subscriber_come_back(s, deadline);
         }
         if (err)
             return err;
@@ -540,7 +579,7 @@ static int too_many(cuframes_subscriber_t *s, uint32_t granted)
 {
     int err = s->state == CF_SUBSCRIBER_ATTACHED ? check_revoked(s) : CUFRAMES_OK;
 
-    if (err && (err = lose(s, err)) != 0)
+    if (err && (err = cf_subscriber_lose(s, err)) != 0)
         return err;
     if (s->state == CF_SUBSCRIBER_AWAY && !(s->flags & CUFRAMES_SUBSCRIBER_RECONNECT))
         return gone(s);
@@ -550,11 +589,13 @@ static int too_many(cuframes_subscriber_t *s, uint32_t granted)
                    granted);
 }
 
-int cf_subscriber_next(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32_t timeout_ms)
+static int next_locked(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32_t timeout_ms)
 {
     uint32_t granted = atomic_load_explicit(&s->granted, memory_order_relaxed);
     int err;
 
+    if (s->flags & CUFRAMES_SUBSCRIBER_PACKETS_ONLY)
+        return cf_fail(CUFRAMES_ERR_NOT_FOUND, "this subscriber was made for packets alone");
     if (cf_frames_held(s) >= granted)
         return too_many(s, granted);
     err = next_before(s, frame, cf_deadline(timeout_ms));
@@ -564,6 +605,16 @@ int cf_subscriber_next(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32
         err = CUFRAMES_ERR_TIMEOUT;
     if (err == CUFRAMES_ERR_TIMEOUT || (err == CUFRAMES_ERR_WOULD_BLOCK && timeout_ms == 0))
         return timed_out(s, timeout_ms);
+    return err;
+}
+
+int cf_subscriber_next(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32_t timeout_ms)
+{
+    int err;
+
+    pthread_mutex_lock(&s->lock);
+    err = next_locked(s, frame, timeout_ms);
+    pthread_mutex_unlock(&s->lock);
     return err;
 }
 
@@ -580,13 +631,20 @@ void cf_subscriber_read_stats(cuframes_subscriber_t *s, cuframes_subscriber_stat
         .max_holds = s->granted,
         .publisher_dropped = s->dropped,
         .access = atomic_load_explicit(&s->access, memory_order_relaxed),
+        .packets_received = s->packets.received,
+        .packets_lost = s->packets.total_lost,
     };
 }
 
 int cf_subscriber_read_info(cuframes_subscriber_t *s, cuframes_channel_info_t *info)
 {
-    if (!s->view)
-        return cf_fail(CUFRAMES_ERR_DISCONNECTED, "not attached");
-    *info = s->view->info;
-    return CUFRAMES_OK;
+    int err = CUFRAMES_OK;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->granted_name[0])
+        *info = s->info;
+    else
+        err = cf_fail(CUFRAMES_ERR_DISCONNECTED, "not attached");
+    pthread_mutex_unlock(&s->lock);
+    return err;
 }

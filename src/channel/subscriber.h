@@ -7,17 +7,21 @@
  * stays mapped and protected (the publisher heeds the holds of a connection while it is open)
  * until it is released, whatever else is destroyed before.
  *
- * Threads: one thread at a time calls next and what it needs; frames are released from any. What
- * both touch is atomic.
+ * Threads: one thread at a time calls next and what it needs, and one, perhaps another, the same
+ * for packets; frames and packets are released from any. `lock` guards the connection, which both
+ * readers work on: it is held while one of them looks at it or changes it, and let go of for every
+ * wait. What is released from any thread is atomic.
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include <cuframes/subscriber.h>
 
 #include "base/fork.h"
 #include "base/shm.h"
+#include "channel/packet_source.h"
 #include "memory/memory.h"
 #include "ring/reader.h"
 #include "wire/endpoint.h"
@@ -52,6 +56,7 @@ struct cuframes_frame {
     struct cf_ring_hold hold;
     uint64_t missed;
     uint64_t discontinuities; /* of the channel, up to this frame */
+    uint64_t packet_seq;      /* with CUFRAMES_FRAME_PACKET */
     uint32_t flags;
     /* Read from shared memory once, checked, and used from here. */
     int64_t pts_ns;
@@ -85,8 +90,12 @@ struct cuframes_subscriber {
     uint64_t every;
     int64_t interval_ns; /* of max_fps; 0 = no cap */
 
+    pthread_mutex_t lock;
     /* The connection. */
     enum cf_subscriber_state state;
+    bool refused; /* the error that ended it was the publisher's own word */
+    bool leftover; /* lost by the reader of packets: frames that were announced can still be had */
+    cuframes_channel_info_t info; /* of the view, or of a channel whose frames are not wanted */
     struct cf_link *link;      /* NULL when away */
     struct cf_view *view;      /* NULL until first attached */
     struct cf_view *next_view; /* a newer generation, for when this one has been read; or NULL */
@@ -109,6 +118,7 @@ struct cuframes_subscriber {
     atomic_uint access;           /* cuframes_access_t of the view */
     _Atomic uint64_t free_frames; /* bit i: frames[i] is free */
     _Atomic uint64_t received, missed, skipped, timeouts, reconnects, generations, dropped;
+    struct cf_subscriber_packets packets;
     struct cuframes_frame frames[CUFRAMES_MAX_SLOTS];
 };
 
@@ -125,8 +135,14 @@ void cf_subscriber_interrupt(cuframes_subscriber_t *subscriber);
 void cf_subscriber_read_stats(cuframes_subscriber_t *subscriber,
                               cuframes_subscriber_stats_t *stats);
 int cf_subscriber_read_info(cuframes_subscriber_t *subscriber, cuframes_channel_info_t *info);
+/* The publisher is gone, or says what cannot be: drops the connection. What the program is told,
+ * or CUFRAMES_OK to go on without it. Under the lock. */
+int cf_subscriber_lose(cuframes_subscriber_t *subscriber, int err);
+/* Not attached: one step towards that. OK = go on. Under the lock. */
+int cf_subscriber_come_back(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
 
-/* attach.c: getting and losing a publisher. */
+/* attach.c: getting and losing a publisher. All under the lock, which those with a deadline let go
+ * of while they wait; afterwards another thread may have changed the state. */
 
 /* Moves from AWAY towards ATTACHED until `deadline_ns` (0 = without waiting). WOULD_BLOCK or
  * TIMEOUT when that was too short, else the publisher's refusal. */
@@ -136,6 +152,11 @@ int cf_attach_over(cuframes_subscriber_t *subscriber, int socket);
 /* Takes what the publisher has sent: a new generation is mapped, an error is returned. Waits until
  * `deadline_ns` (0 = not at all: WOULD_BLOCK). */
 int cf_attach_listen(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
+/* The same without letting go of the lock. */
+int cf_attach_hear(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
+/* Keeps a descriptor in the one that the program polls, or takes it out. -1 is fine. */
+void cf_attach_poll_add(const cuframes_subscriber_t *subscriber, int fd);
+void cf_attach_poll_remove(const cuframes_subscriber_t *subscriber, int fd);
 /* Goes over to `next_view`. */
 void cf_attach_follow(cuframes_subscriber_t *subscriber);
 /* Drops the connection; frames keep what they need of it. */
@@ -149,6 +170,7 @@ void cf_attach_await(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
 
 /* view.c */
 struct cf_link *cf_link_new(int socket); /* consumes; NULL = out of memory */
+struct cf_link *cf_link_ref(struct cf_link *link);
 void cf_link_unref(struct cf_link *link);
 /* Maps what came with ATTACHED or GENERATION. Consumes the descriptors of fds. */
 int cf_view_create(cuframes_subscriber_t *subscriber, const struct cf_msg_attached *attached,

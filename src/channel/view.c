@@ -31,6 +31,12 @@ struct cf_link *cf_link_new(int socket)
     return link;
 }
 
+struct cf_link *cf_link_ref(struct cf_link *link)
+{
+    atomic_fetch_add_explicit(&link->refs, 1, memory_order_relaxed);
+    return link;
+}
+
 void cf_link_unref(struct cf_link *link)
 {
     bool in_child;
@@ -92,8 +98,7 @@ int cf_view_create(cuframes_subscriber_t *subscriber, const struct cf_msg_attach
         cf_view_unref(new);
         return err;
     }
-    atomic_fetch_add_explicit(&subscriber->link->refs, 1, memory_order_relaxed);
-    new->link = subscriber->link;
+    new->link = cf_link_ref(subscriber->link);
     atomic_fetch_add_explicit(&subscriber->refs, 1, memory_order_relaxed);
     new->subscriber = subscriber;
     *view = new;

@@ -66,7 +66,8 @@ enum cf_ring_state {
 
 /* What a publisher can say of a frame; the other flags are made by the subscriber. */
 #define CF_FRAME_FLAGS                                                                             \
-    ((uint32_t)(CUFRAMES_FRAME_DISCONTINUITY | CUFRAMES_FRAME_CORRUPT | CUFRAMES_FRAME_KEY))
+    ((uint32_t)(CUFRAMES_FRAME_DISCONTINUITY | CUFRAMES_FRAME_CORRUPT | CUFRAMES_FRAME_KEY |       \
+                CUFRAMES_FRAME_PACKET))
 
 /* One slot's frame. Everything but `seq` is plain data under the hold protocol: the publisher
  * writes it only while `seq` is invalid and nobody holds the slot. */
@@ -83,7 +84,8 @@ struct cf_ring_slot {
     /* How many frames of the channel had CUFRAMES_FRAME_DISCONTINUITY, this one included. A
      * subscriber that missed such a frame learns of it from the next one. */
     uint64_t discontinuities;
-    uint8_t reserved[56];
+    uint64_t packet_seq; /* with CUFRAMES_FRAME_PACKET: packet that it was decoded from */
+    uint8_t reserved[48];
     uint8_t user[CUFRAMES_MAX_USER_DATA];
 };
 

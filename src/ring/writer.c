@@ -234,6 +234,7 @@ static void write_meta(struct cf_ring_slot *shared, const struct cf_ring_meta *m
     shared->capture_source = meta->capture_source;
     memcpy(shared->color, meta->color, sizeof(shared->color));
     memcpy(shared->crop, meta->crop, sizeof(shared->crop));
+    shared->packet_seq = meta->packet_seq;
     shared->user_size = meta->user_size;
     if (meta->user_size > 0)
         memcpy(shared->user, meta->user, meta->user_size);

@@ -54,6 +54,7 @@ struct cf_ring_meta {
     uint8_t color[4];
     uint32_t user_size;
     int32_t crop[4];
+    uint64_t packet_seq;
     const void *user;
 };
 

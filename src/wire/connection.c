@@ -39,6 +39,11 @@ int cf_connection_receive(int socket, struct cf_message *message, int *fds, size
     return CUFRAMES_OK;
 }
 
+int cf_connection_wait(int socket, int64_t deadline_ns)
+{
+    return cf_record_wait(socket, deadline_ns);
+}
+
 bool cf_connection_hung_up(int socket)
 {
     struct pollfd poller = {.fd = socket, .events = POLLRDHUP};

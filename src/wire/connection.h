@@ -36,6 +36,9 @@ int cf_connection_send(int socket, const struct cf_message *message, const int *
 int cf_connection_receive(int socket, struct cf_message *message, int *fds, size_t *fd_count,
                           int64_t deadline_ns);
 
+/* Waits until there is something to receive, the hang-up included: TIMEOUT at `deadline_ns`. */
+int cf_connection_wait(int socket, int64_t deadline_ns);
+
 /* Whether the peer has hung up. Does not wait, reads nothing. */
 bool cf_connection_hung_up(int socket);
 

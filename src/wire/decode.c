@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "format/format.h"
 #include "wire/endpoint.h"
+#include "wire/streams.h"
 
 /* Sequence numbers have 58 bits, and the last one of these is no frame's. */
 #define SEQ_LIMIT ((UINT64_C(1) << 58) - 1)
@@ -22,6 +23,8 @@
 /* Most frame memory, and what slots are multiples of, so that samples of any format are aligned. */
 #define MAX_FRAMES_SIZE (UINT64_C(1) << 46)
 #define STRIDE_UNIT     16
+/* Most memory of a packet ring: the largest index and the most bytes. */
+#define MAX_PACKETS_SIZE ((UINT64_C(1) << 32) + (UINT64_C(1) << 27))
 /* Lowest error number there is room for. */
 #define LOWEST_ERROR (-1000)
 
@@ -46,6 +49,18 @@ static const char *type_name(uint32_t type)
         return "REPORT";
     case CF_MSG_REPORT_SUBSCRIBERS:
         return "REPORT_SUBSCRIBERS";
+    case CF_MSG_PACKETS_ENABLE:
+        return "PACKETS_ENABLE";
+    case CF_MSG_PACKETS_ADOPTED:
+        return "PACKETS_ADOPTED";
+    case CF_MSG_PACKETS:
+        return "PACKETS";
+    case CF_MSG_PACKET_RING:
+        return "PACKET_RING";
+    case CF_MSG_STREAMS:
+        return "STREAMS";
+    case CF_MSG_REPORT_STREAMS:
+        return "REPORT_STREAMS";
     default:
         return NULL;
     }
@@ -159,7 +174,7 @@ static void get_info(struct cursor *c, cuframes_channel_info_t *info)
     get_layout(c, &info->layout);
     get_bytes(c, info->gpu_uuid, sizeof(info->gpu_uuid));
     info->notes = get_u32(c);
-    get_zero(c);
+    info->stream_count = get_u32(c);
 }
 
 static void get_attach(struct cursor *c, struct cf_msg_attach *attach)
@@ -202,6 +217,12 @@ static void get_stats(struct cursor *c, cuframes_publisher_stats_t *stats)
     fps_bits = get_u64(c);
     memcpy(&stats->fps, &fps_bits, sizeof(stats->fps));
     stats->pending = get_u32(c);
+    stats->packets_kept = get_u32(c);
+    stats->packets = get_u64(c);
+    stats->packet_bytes = get_u64(c);
+    stats->packet_ring_bytes = get_u64(c);
+    stats->packet_kept_ns = (int64_t)get_u64(c);
+    stats->frame_subscribers = get_u32(c);
     get_zero(c);
 }
 
@@ -216,6 +237,10 @@ static void get_subscriber(struct cursor *c, cuframes_subscriber_info_t *subscri
     subscriber->pid = (int64_t)get_u64(c);
     subscriber->uid = get_u32(c);
     subscriber->access = (cuframes_access_t)get_u32(c);
+    subscriber->reads = get_u32(c);
+    get_zero(c);
+    subscriber->packets_received = get_u64(c);
+    subscriber->packets_lost = get_u64(c);
 }
 
 static int out_of_range(const char *field, uint64_t value)
@@ -239,7 +264,7 @@ static int check_attach(const struct cf_msg_attach *attach)
         return refused("consumer name");
     if (attach->mode > CUFRAMES_MODE_STRICT_ORDER)
         return out_of_range("mode", attach->mode);
-    if (attach->flags & ~(uint32_t)CF_ATTACH_WAKE_SOCKET)
+    if (attach->flags & ~(uint32_t)(CF_ATTACH_WAKE_SOCKET | CF_ATTACH_PACKETS_ONLY))
         return out_of_range("flags", attach->flags);
     if (attach->memory > CUFRAMES_MEMORY_CUDA)
         return out_of_range("memory", attach->memory);
@@ -252,10 +277,40 @@ static bool fraction_ok(int32_t num, int32_t den)
     return (num == 0 && den == 0) || (num > 0 && den > 0);
 }
 
+/* A channel of packets alone: nothing is said of frames. */
+static int check_no_frames(const cuframes_channel_info_t *info)
+{
+    static const cuframes_layout_t none;
+
+    if (info->width != 0 || info->height != 0 || info->format != 0 || info->slots != 0 ||
+        info->max_holds != 0 || info->memory != CUFRAMES_MEMORY_AUTO ||
+        memcmp(&info->layout, &none, sizeof(none)) != 0)
+        return cf_fail(CUFRAMES_ERR_PROTOCOL,
+                       "the peer describes frames of a channel that it says has none");
+    return CUFRAMES_OK;
+}
+
+static int check_packets_info(const cuframes_channel_info_t *info)
+{
+    if (info->notes & ~(uint32_t)(CUFRAMES_CHANNEL_GPU_UNUSED | CUFRAMES_CHANNEL_PACKETS |
+                                  CUFRAMES_CHANNEL_PACKETS_ONLY))
+        return out_of_range("notes", info->notes);
+    if (info->stream_count > CUFRAMES_MAX_STREAMS ||
+        (info->stream_count > 0 && !(info->notes & CUFRAMES_CHANNEL_PACKETS)))
+        return out_of_range("number of streams", info->stream_count);
+    return CUFRAMES_OK;
+}
+
 static int check_info(const cuframes_channel_info_t *info)
 {
+    int err = check_packets_info(info);
+
+    if (err)
+        return err;
     if (info->key[0] != '\0' && cf_key_check(info->key) != CUFRAMES_OK)
         return refused("key");
+    if (info->notes & CUFRAMES_CHANNEL_PACKETS_ONLY)
+        return check_no_frames(info);
     if (cf_layout_check(&info->layout, info->format, info->width, info->height) != CUFRAMES_OK)
         return refused("description");
     if (info->memory != CUFRAMES_MEMORY_HOST && info->memory != CUFRAMES_MEMORY_CUDA)
@@ -272,11 +327,20 @@ static int check_info(const cuframes_channel_info_t *info)
         return out_of_range("pixel shape numerator", (uint32_t)info->sar_num);
     if (info->color.range > CUFRAMES_RANGE_FULL)
         return out_of_range("colour range", info->color.range);
-    if (info->notes & ~(uint32_t)CUFRAMES_CHANNEL_GPU_UNUSED)
-        return out_of_range("notes", info->notes);
     for (int i = 0; info->memory == CUFRAMES_MEMORY_HOST && i < CUFRAMES_GPU_UUID_SIZE; i++)
         if (info->gpu_uuid[i])
             return cf_fail(CUFRAMES_ERR_PROTOCOL, "the peer's host memory has a GPU");
+    return CUFRAMES_OK;
+}
+
+/* The answer to one that wants no frames. */
+static int check_frameless(const struct cf_msg_attached *attached)
+{
+    if (attached->flags != CF_ATTACH_PACKETS_ONLY || attached->max_holds != 0 ||
+        attached->control_size != 0 || attached->frames_size != 0 || attached->slot_stride != 0 ||
+        attached->first_seq != 0 || attached->slot_offset != 0)
+        return cf_fail(CUFRAMES_ERR_PROTOCOL,
+                       "the peer offers frames where it says that there are none");
     return CUFRAMES_OK;
 }
 
@@ -314,6 +378,10 @@ int cf_attached_check(const struct cf_msg_attached *attached)
         return err;
     if (cf_name_check(attached->name) != CUFRAMES_OK)
         return refused("consumer name");
+    if (attached->flags & CF_ATTACH_PACKETS_ONLY)
+        return check_frameless(attached);
+    if (attached->info.notes & CUFRAMES_CHANNEL_PACKETS_ONLY)
+        return out_of_range("notes", attached->info.notes);
     if (attached->max_holds < 1 || attached->max_holds > (uint32_t)attached->info.max_holds)
         return out_of_range("granted holds", attached->max_holds);
     if (attached->flags & ~(uint32_t)CF_ATTACH_WAKE_SOCKET)
@@ -340,6 +408,10 @@ static int check_report(const struct cf_msg_report *report)
         return out_of_range("number of subscribers", report->stats.subscribers);
     if (report->stats.slots_held > CUFRAMES_MAX_SLOTS)
         return out_of_range("number of held slots", report->stats.slots_held);
+    if (report->stats.frame_subscribers > report->stats.subscribers)
+        return out_of_range("number of readers of frames", report->stats.frame_subscribers);
+    if (report->stats.packet_kept_ns < 0)
+        return out_of_range("time of kept packets", (uint64_t)report->stats.packet_kept_ns);
     if (!isfinite(report->stats.fps) || report->stats.fps < 0)
         return cf_fail(CUFRAMES_ERR_PROTOCOL, "the peer's message has a frame rate that cannot be");
     return check_info(&report->info);
@@ -355,6 +427,8 @@ static int check_subscriber(const cuframes_subscriber_info_t *subscriber)
         return out_of_range("number of holds", subscriber->held);
     if ((uint32_t)subscriber->access > CUFRAMES_ACCESS_STAGED)
         return out_of_range("access", subscriber->access);
+    if (subscriber->reads & ~(uint32_t)(CUFRAMES_READS_FRAMES | CUFRAMES_READS_PACKETS))
+        return out_of_range("kind of reader", subscriber->reads);
     if (subscriber->pid < 0)
         return out_of_range("process number", (uint64_t)subscriber->pid);
     return CUFRAMES_OK;
@@ -367,6 +441,36 @@ static int check_subscribers(const struct cf_msg_report_subscribers *list)
 
         if (err)
             return err;
+    }
+    return CUFRAMES_OK;
+}
+
+static int check_packets(const struct cf_message *message)
+{
+    const struct cf_msg_packets *packets = &message->packets;
+    const bool first = message->type == CF_MSG_PACKETS;
+
+    if (packets->flags & ~(uint32_t)(first ? CF_PACKETS_WAKE_SOCKET : 0))
+        return out_of_range("flags", packets->flags);
+    if (!first && (packets->number == 0 || packets->generation != 0))
+        return out_of_range("packet ring", packets->number);
+    if (packets->number == 0 && (packets->flags != 0 || packets->generation != 0))
+        return out_of_range("flags", packets->flags);
+    if ((packets->number == 0) != (packets->memory_size == 0) ||
+        packets->memory_size > MAX_PACKETS_SIZE || packets->memory_size > SIZE_MAX)
+        return out_of_range("packet ring size", packets->memory_size);
+    return CUFRAMES_OK;
+}
+
+static int check_report_streams(const struct cf_msg_report_streams *list)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        int err = cf_stream_check(&list->streams[i], i, CUFRAMES_ERR_PROTOCOL);
+
+        if (err)
+            return err;
+        if (list->streams[i].extradata_size != 0)
+            return out_of_range("extradata", list->streams[i].extradata_size);
     }
     return CUFRAMES_OK;
 }
@@ -393,6 +497,20 @@ static int check_body(const struct cf_message *message)
         return check_report(&message->report);
     case CF_MSG_REPORT_SUBSCRIBERS:
         return check_subscribers(&message->subscribers);
+    case CF_MSG_PACKETS_ENABLE:
+        if (message->packets_enable.flags & ~(uint32_t)(CF_PACKETS_WAKE_SOCKET | CF_PACKETS_WAIT))
+            return out_of_range("flags", message->packets_enable.flags);
+        return CUFRAMES_OK;
+    case CF_MSG_PACKETS:
+    case CF_MSG_PACKET_RING:
+        return check_packets(message);
+    case CF_MSG_STREAMS:
+        if (message->streams.generation == 0 || message->streams.size < CF_STREAMS_HEAD ||
+            message->streams.size > CF_STREAMS_MAX_SIZE)
+            return out_of_range("size of its streams", message->streams.size);
+        return CUFRAMES_OK;
+    case CF_MSG_REPORT_STREAMS:
+        return check_report_streams(&message->report_streams);
     default:
         return CUFRAMES_OK;
     }
@@ -413,6 +531,30 @@ static void get_subscribers(struct cursor *c, struct cf_msg_report_subscribers *
         get_subscriber(c, &list->subscribers[i]);
 }
 
+static void get_packets(struct cursor *c, struct cf_msg_packets *packets)
+{
+    packets->number = get_u32(c);
+    packets->flags = get_u32(c);
+    packets->memory_size = get_u64(c);
+    packets->generation = get_u32(c);
+    get_zero(c);
+}
+
+static void get_report_streams(struct cursor *c, struct cf_msg_report_streams *list)
+{
+    uint32_t count = get_u32(c);
+
+    get_zero(c);
+    if (count > CUFRAMES_MAX_STREAMS || (size_t)(c->end - c->p) < count * (size_t)CF_STREAM_SIZE) {
+        c->bad = true;
+        return;
+    }
+    list->count = count;
+    for (uint32_t i = 0; i < count; i++, c->p += CF_STREAM_SIZE)
+        if (!cf_stream_decode(c->p, &list->streams[i]))
+            c->bad = true;
+}
+
 static void get_body(struct cursor *c, struct cf_message *message)
 {
     switch (message->type) {
@@ -425,6 +567,7 @@ static void get_body(struct cursor *c, struct cf_message *message)
         break;
     case CF_MSG_QUERY:
     case CF_MSG_WATCH:
+    case CF_MSG_PACKETS_ADOPTED:
         break;
     case CF_MSG_ATTACHED:
     case CF_MSG_GENERATION:
@@ -440,6 +583,20 @@ static void get_body(struct cursor *c, struct cf_message *message)
         break;
     case CF_MSG_REPORT_SUBSCRIBERS:
         get_subscribers(c, &message->subscribers);
+        break;
+    case CF_MSG_PACKETS_ENABLE:
+        message->packets_enable.flags = get_u32(c);
+        break;
+    case CF_MSG_PACKETS:
+    case CF_MSG_PACKET_RING:
+        get_packets(c, &message->packets);
+        break;
+    case CF_MSG_STREAMS:
+        message->streams.generation = get_u32(c);
+        message->streams.size = get_u32(c);
+        break;
+    case CF_MSG_REPORT_STREAMS:
+        get_report_streams(c, &message->report_streams);
         break;
     }
 }
@@ -495,11 +652,24 @@ static int decode_header(struct cursor *c, size_t size, uint16_t *type)
 /* Descriptors that belong to a message. */
 static size_t expected_fds(const struct cf_message *message)
 {
-    bool wakes = message->attached.flags & CF_ATTACH_WAKE_SOCKET;
-
-    if (message->type == CF_MSG_ATTACHED)
-        return wakes ? CF_FD_COUNT : CF_FD_WAKE_SOCKET;
-    return message->type == CF_MSG_GENERATION ? CF_FD_WAKE_SOCKET : 0;
+    switch (message->type) {
+    case CF_MSG_ATTACHED:
+        if (message->attached.flags & CF_ATTACH_PACKETS_ONLY)
+            return 0;
+        return message->attached.flags & CF_ATTACH_WAKE_SOCKET ? CF_FD_COUNT : CF_FD_WAKE_SOCKET;
+    case CF_MSG_GENERATION:
+        return CF_FD_WAKE_SOCKET;
+    case CF_MSG_PACKETS:
+        if (message->packets.number == 0)
+            return 0;
+        return message->packets.flags & CF_PACKETS_WAKE_SOCKET ? CF_PACKETS_FD_COUNT
+                                                               : CF_PACKETS_FD_WAKE_SOCKET;
+    case CF_MSG_PACKET_RING:
+    case CF_MSG_STREAMS:
+        return 1;
+    default:
+        return 0;
+    }
 }
 
 int cf_message_decode(const uint8_t *bytes, size_t size, size_t fd_count,

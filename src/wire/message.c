@@ -10,9 +10,11 @@
 #include <assert.h>
 #include <string.h>
 
+#include "wire/streams.h"
+
 /* Bytes of the list of subscribers before its first entry, and of an entry. */
 #define REPORT_HEAD     8
-#define SUBSCRIBER_SIZE 112
+#define SUBSCRIBER_SIZE 136
 
 static_assert(CF_WIRE_HEADER_SIZE + REPORT_HEAD + CF_WIRE_REPORT_BATCH * SUBSCRIBER_SIZE <=
                   CF_WIRE_MAX_MESSAGE,
@@ -93,7 +95,7 @@ static void put_info(uint8_t **p, const cuframes_channel_info_t *info)
     memcpy(*p, info->gpu_uuid, sizeof(info->gpu_uuid));
     *p += sizeof(info->gpu_uuid);
     put_u32(p, info->notes);
-    put_u32(p, 0);
+    put_u32(p, info->stream_count);
 }
 
 static void put_attach(uint8_t **p, const struct cf_msg_attach *attach)
@@ -142,6 +144,12 @@ static void put_stats(uint8_t **p, const cuframes_publisher_stats_t *stats)
     put_u64(p, stats->newest_seq);
     put_u64(p, fps_bits);
     put_u32(p, stats->pending);
+    put_u32(p, stats->packets_kept);
+    put_u64(p, stats->packets);
+    put_u64(p, stats->packet_bytes);
+    put_u64(p, stats->packet_ring_bytes);
+    put_u64(p, (uint64_t)stats->packet_kept_ns);
+    put_u32(p, stats->frame_subscribers);
     put_u32(p, 0);
 }
 
@@ -156,6 +164,10 @@ static void put_subscriber(uint8_t **p, const cuframes_subscriber_info_t *subscr
     put_u64(p, (uint64_t)subscriber->pid);
     put_u32(p, subscriber->uid);
     put_u32(p, subscriber->access);
+    put_u32(p, subscriber->reads);
+    put_u32(p, 0);
+    put_u64(p, subscriber->packets_received);
+    put_u64(p, subscriber->packets_lost);
 }
 
 static void put_subscribers(uint8_t **p, const struct cf_msg_report_subscribers *list)
@@ -165,6 +177,26 @@ static void put_subscribers(uint8_t **p, const struct cf_msg_report_subscribers 
     put_u32(p, list->last);
     for (uint32_t i = 0; i < list->count; i++)
         put_subscriber(p, &list->subscribers[i]);
+}
+
+static void put_packets(uint8_t **p, const struct cf_msg_packets *packets)
+{
+    put_u32(p, packets->number);
+    put_u32(p, packets->flags);
+    put_u64(p, packets->memory_size);
+    put_u32(p, packets->generation);
+    put_u32(p, 0);
+}
+
+static void put_report_streams(uint8_t **p, const struct cf_msg_report_streams *list)
+{
+    assert(list->count <= CUFRAMES_MAX_STREAMS);
+    put_u32(p, list->count);
+    put_u32(p, 0);
+    for (uint32_t i = 0; i < list->count; i++) {
+        cf_stream_encode(&list->streams[i], 0, *p);
+        *p += CF_STREAM_SIZE;
+    }
 }
 
 static void put_body(uint8_t **p, const struct cf_message *message)
@@ -179,6 +211,7 @@ static void put_body(uint8_t **p, const struct cf_message *message)
         break;
     case CF_MSG_QUERY:
     case CF_MSG_WATCH:
+    case CF_MSG_PACKETS_ADOPTED:
         break;
     case CF_MSG_ATTACHED:
     case CF_MSG_GENERATION:
@@ -193,6 +226,20 @@ static void put_body(uint8_t **p, const struct cf_message *message)
         break;
     case CF_MSG_REPORT_SUBSCRIBERS:
         put_subscribers(p, &message->subscribers);
+        break;
+    case CF_MSG_PACKETS_ENABLE:
+        put_u32(p, message->packets_enable.flags);
+        break;
+    case CF_MSG_PACKETS:
+    case CF_MSG_PACKET_RING:
+        put_packets(p, &message->packets);
+        break;
+    case CF_MSG_STREAMS:
+        put_u32(p, message->streams.generation);
+        put_u32(p, message->streams.size);
+        break;
+    case CF_MSG_REPORT_STREAMS:
+        put_report_streams(p, &message->report_streams);
         break;
     }
 }

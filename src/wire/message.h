@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include <cuframes/stats.h>
+#include <cuframes/stream.h>
 
 #define CF_WIRE_MAGIC       UINT32_C(0x35465543) /* "CUF5" */
 #define CF_WIRE_VERSION     5
@@ -31,12 +32,18 @@ enum cf_message_type {
     CF_MSG_ADOPTED = 2, /* has mapped the generation that it was sent */
     CF_MSG_QUERY = 3,   /* answered by REPORT and REPORT_SUBSCRIBERS, then closed */
     CF_MSG_WATCH = 4,   /* keep the connection: its hang-up means that the channel is gone */
+    CF_MSG_PACKETS_ENABLE = 5,  /* a subscriber wants packets; answered by PACKETS */
+    CF_MSG_PACKETS_ADOPTED = 6, /* has taken what PACKETS, PACKET_RING or STREAMS brought */
     /* publisher to subscriber */
     CF_MSG_ATTACHED = 16,   /* with descriptors, see enum cf_attached_fd */
     CF_MSG_GENERATION = 17, /* the same body: a newer generation */
     CF_MSG_ERROR = 18,      /* the connection is closed after it */
     CF_MSG_REPORT = 19,
     CF_MSG_REPORT_SUBSCRIBERS = 20,
+    CF_MSG_PACKETS = 21,     /* with descriptors, see enum cf_packets_fd */
+    CF_MSG_PACKET_RING = 22, /* a larger ring; with one descriptor */
+    CF_MSG_STREAMS = 23,     /* a packet generation; with the descriptor of its parameter memory */
+    CF_MSG_REPORT_STREAMS = 24,
 };
 
 /* Order of the descriptors of ATTACHED and GENERATION. */
@@ -48,8 +55,22 @@ enum cf_attached_fd {
     CF_FD_COUNT = 4,
 };
 
+/* Order of the descriptors of PACKETS. */
+enum cf_packets_fd {
+    CF_PACKETS_FD_RING = 0,        /* the packet ring: ring/packet_layout.h */
+    CF_PACKETS_FD_PAGE = 1,        /* this subscriber's packet page */
+    CF_PACKETS_FD_WAKE_SOCKET = 2, /* only with CF_PACKETS_WAKE_SOCKET */
+    CF_PACKETS_FD_COUNT = 3,
+};
+
 enum {
-    CF_ATTACH_WAKE_SOCKET = 1u << 0, /* wants a socket to be woken by */
+    CF_ATTACH_WAKE_SOCKET = 1u << 0,  /* wants a socket to be woken by */
+    CF_ATTACH_PACKETS_ONLY = 1u << 1, /* wants no frames */
+};
+
+enum {
+    CF_PACKETS_WAKE_SOCKET = 1u << 0, /* wants a socket to be woken by */
+    CF_PACKETS_WAIT = 1u << 1,        /* shall be answered when there is a packet ring */
 };
 
 struct cf_msg_attach {
@@ -69,7 +90,8 @@ struct cf_msg_attached {
     cuframes_channel_info_t info;     /* pid is not sent: the receiver takes it from the socket */
     char name[CUFRAMES_NAME_MAX + 1]; /* as granted */
     uint32_t max_holds;               /* granted */
-    uint32_t flags;                   /* CF_ATTACH_WAKE_SOCKET if that descriptor is there */
+    uint32_t flags;                   /* CF_ATTACH_WAKE_SOCKET if that descriptor is there;
+                                       * CF_ATTACH_PACKETS_ONLY: no descriptors, and 0 below */
     uint64_t control_size;            /* bytes of control memory to map */
     uint64_t frames_size;             /* bytes of frame memory to map */
     uint64_t slot_stride;             /* bytes from one slot's frame to the next */
@@ -93,6 +115,28 @@ struct cf_msg_report_subscribers {
     cuframes_subscriber_info_t subscribers[CF_WIRE_REPORT_BATCH];
 };
 
+struct cf_msg_packets_enable {
+    uint32_t flags; /* CF_PACKETS_… */
+};
+
+/* PACKETS and PACKET_RING. */
+struct cf_msg_packets {
+    uint32_t number; /* of the ring; 0 = the channel has none, the rest is 0 and without descriptors */
+    uint32_t flags;  /* PACKETS: CF_PACKETS_WAKE_SOCKET if that descriptor is there */
+    uint64_t memory_size; /* bytes of the ring's memory to map */
+    uint32_t generation;  /* PACKETS: newest packet generation, announced by a STREAMS; 0 = none */
+};
+
+struct cf_msg_streams {
+    uint32_t generation; /* packet generation */
+    uint32_t size;       /* bytes of its parameter memory */
+};
+
+struct cf_msg_report_streams {
+    uint32_t count;
+    cuframes_stream_t streams[CUFRAMES_MAX_STREAMS]; /* without extradata */
+};
+
 struct cf_message {
     enum cf_message_type type;
     union {
@@ -102,6 +146,10 @@ struct cf_message {
         struct cf_msg_error error;
         struct cf_msg_report report;
         struct cf_msg_report_subscribers subscribers;
+        struct cf_msg_packets_enable packets_enable;
+        struct cf_msg_packets packets; /* PACKETS and PACKET_RING */
+        struct cf_msg_streams streams;
+        struct cf_msg_report_streams report_streams;
     };
 };
 

@@ -32,6 +32,8 @@ void cf_record_close_fds(struct cf_record *record)
     record->fd_count = 0;
 }
 
+#define RESET "has closed the connection without reading all that was sent to it"
+
 static int hung_up(const char *how)
 {
     return cf_fail(CUFRAMES_ERR_DISCONNECTED, "the peer %s", how);
@@ -158,7 +160,7 @@ static int receive_now(int socket, struct cf_record *record, size_t most_fds, in
 }
 
 /* Waits for something to read; more than a signal ends it. OK, TIMEOUT or WOULD_BLOCK. */
-static int wait_readable(int socket, int64_t deadline_ns)
+int cf_record_wait(int socket, int64_t deadline_ns)
 {
     struct pollfd poller = {.fd = socket, .events = POLLIN};
 
@@ -180,19 +182,29 @@ static int wait_readable(int socket, int64_t deadline_ns)
 
 int cf_record_receive(int socket, struct cf_record *record, size_t most_fds, int64_t deadline_ns)
 {
+    bool reset = false;
+
     for (;;) {
         int errnum;
         int err = receive_now(socket, record, most_fds, &errnum);
 
+        if (reset && (err == CUFRAMES_ERR_DISCONNECTED || errnum == EAGAIN))
+            return hung_up(RESET);
         if (err || errnum == 0)
             return err;
         if (errnum == EINTR)
             continue;
+        /* The peer closed with something unread. That is reported first, and once; what it had
+         * sent before is still there. */
+        if (errnum == ECONNRESET && !reset) {
+            reset = true;
+            continue;
+        }
         if (errnum == ECONNRESET || errnum == ENOTCONN || errnum == EPIPE)
-            return hung_up("has closed the connection without reading all that was sent to it");
+            return hung_up(RESET);
         if (errnum != EAGAIN)
             return cf_fail_errno(errnum, "cannot receive the peer's message");
-        err = wait_readable(socket, deadline_ns);
+        err = cf_record_wait(socket, deadline_ns);
         if (err)
             return err;
     }

@@ -36,5 +36,8 @@ int cf_record_send(int socket, const uint8_t *bytes, size_t size, const int *fds
  */
 int cf_record_receive(int socket, struct cf_record *record, size_t most_fds, int64_t deadline_ns);
 
+/* Waits for something to read. OK, TIMEOUT, or WOULD_BLOCK with a deadline of 0. */
+int cf_record_wait(int socket, int64_t deadline_ns);
+
 /* Closes the descriptors that are still in the record. */
 void cf_record_close_fds(struct cf_record *record);

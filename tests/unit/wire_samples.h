@@ -12,12 +12,14 @@
 
 #include "wire/message.h"
 
-enum { WIRE_SAMPLES = 9 };
+enum { WIRE_SAMPLES = 15 };
 
 static const enum cf_message_type wire_sample_types[WIRE_SAMPLES] = {
     CF_MSG_ATTACH, CF_MSG_ADOPTED,  CF_MSG_QUERY,
     CF_MSG_WATCH,  CF_MSG_ATTACHED, CF_MSG_GENERATION,
     CF_MSG_ERROR,  CF_MSG_REPORT,   CF_MSG_REPORT_SUBSCRIBERS,
+    CF_MSG_PACKETS_ENABLE, CF_MSG_PACKETS_ADOPTED, CF_MSG_PACKETS,
+    CF_MSG_PACKET_RING, CF_MSG_STREAMS, CF_MSG_REPORT_STREAMS,
 };
 
 static inline void wire_sample_info(cuframes_channel_info_t *info)
@@ -38,6 +40,7 @@ static inline void wire_sample_info(cuframes_channel_info_t *info)
         .matrix = 9, .primaries = 8, .transfer = 16, .range = CUFRAMES_RANGE_FULL};
     info->ack_timeout_ms = -1;
     info->max_holds = 4;
+    info->stream_count = 2;
     info->layout = (cuframes_layout_t){.coded_width = 704,
                                        .coded_height = 496,
                                        .plane_count = 2,
@@ -46,7 +49,7 @@ static inline void wire_sample_info(cuframes_channel_info_t *info)
                                                   {.offset = 699648, .pitch = 1412, .rows = 249}}};
     for (uint8_t i = 0; i < CUFRAMES_GPU_UUID_SIZE; i++)
         info->gpu_uuid[i] = (uint8_t)(0xa0 + i);
-    info->notes = CUFRAMES_CHANNEL_GPU_UNUSED;
+    info->notes = CUFRAMES_CHANNEL_GPU_UNUSED | CUFRAMES_CHANNEL_PACKETS;
 }
 
 static inline void wire_sample_attached(struct cf_msg_attached *attached, bool wakes)
@@ -79,6 +82,12 @@ static inline void wire_sample_report(struct cf_msg_report *report)
         .newest_seq = 11,
         .fps = 29.5,
         .pending = 12,
+        .packets = UINT64_C(0x1212121212121212),
+        .packet_bytes = UINT64_C(0x1313131313131313),
+        .packet_ring_bytes = 8388608,
+        .packets_kept = 14,
+        .frame_subscribers = 200,
+        .packet_kept_ns = INT64_C(4000000000),
     };
 }
 
@@ -94,7 +103,8 @@ static inline void wire_sample_subscribers(struct cf_msg_report_subscribers *lis
                                                         .lag = 4,
                                                         .pid = 5,
                                                         .uid = 1000,
-                                                        .access = CUFRAMES_ACCESS_PEER};
+                                                        .access = CUFRAMES_ACCESS_PEER,
+                                                        .reads = CUFRAMES_READS_FRAMES};
     list->subscribers[1] = (cuframes_subscriber_info_t){.name = "recorder",
                                                         .mode = CUFRAMES_MODE_STRICT_ORDER,
                                                         .held = 64,
@@ -103,7 +113,50 @@ static inline void wire_sample_subscribers(struct cf_msg_report_subscribers *lis
                                                         .lag = 1,
                                                         .pid = 0,
                                                         .uid = UINT32_MAX,
-                                                        .access = CUFRAMES_ACCESS_STAGED};
+                                                        .access = CUFRAMES_ACCESS_STAGED,
+                                                        .reads = CUFRAMES_READS_FRAMES |
+                                                                 CUFRAMES_READS_PACKETS,
+                                                        .packets_received = 0x1234,
+                                                        .packets_lost = 5};
+}
+
+static inline void wire_sample_streams(struct cf_msg_report_streams *list)
+{
+    list->count = 2;
+    list->streams[0] = (cuframes_stream_t){.type = CUFRAMES_STREAM_VIDEO,
+                                           .codec_id = 27,
+                                           .codec_name = "h264",
+                                           .codec_tag = 0x31637661,
+                                           .packaging = CUFRAMES_PACKAGING_LENGTH,
+                                           .time_base_num = 1,
+                                           .time_base_den = 90000,
+                                           .profile = 100,
+                                           .level = 41,
+                                           .bit_rate = 4000000,
+                                           .width = 1920,
+                                           .height = 1080,
+                                           .fps_num = 30000,
+                                           .fps_den = 1001,
+                                           .sar_num = 4,
+                                           .sar_den = 3,
+                                           .color = {1, 2, 3, CUFRAMES_RANGE_LIMITED},
+                                           .video_delay = 2};
+    list->streams[1] = (cuframes_stream_t){.type = CUFRAMES_STREAM_AUDIO,
+                                           .codec_id = 86018,
+                                           .codec_name = "aac",
+                                           .language = "eng",
+                                           .packaging = CUFRAMES_PACKAGING_RAW,
+                                           .profile = -99,
+                                           .level = -99,
+                                           .sample_rate = 48000,
+                                           .channels = 6,
+                                           .channel_mask = UINT64_C(0x60f00000000),
+                                           .samples_per_packet = 1024,
+                                           .initial_padding = 2112,
+                                           .trailing_padding = 5,
+                                           .seek_preroll = 6,
+                                           .block_align = 7,
+                                           .bits_per_sample = 16};
 }
 
 /* Returns how many descriptors belong to the message. */
@@ -139,6 +192,25 @@ static inline size_t wire_sample(enum cf_message_type type, struct cf_message *m
     case CF_MSG_REPORT_SUBSCRIBERS:
         wire_sample_subscribers(&message->subscribers);
         return 0;
+    case CF_MSG_PACKETS_ENABLE:
+        message->packets_enable.flags = CF_PACKETS_WAKE_SOCKET | CF_PACKETS_WAIT;
+        return 0;
+    case CF_MSG_PACKETS:
+        message->packets = (struct cf_msg_packets){.number = 3,
+                                                   .flags = CF_PACKETS_WAKE_SOCKET,
+                                                   .memory_size = 8392832,
+                                                   .generation = 0x01020304};
+        return 3;
+    case CF_MSG_PACKET_RING:
+        message->packets = (struct cf_msg_packets){.number = 4, .memory_size = 16785536};
+        return 1;
+    case CF_MSG_STREAMS:
+        message->streams = (struct cf_msg_streams){.generation = 0x01020304, .size = 371};
+        return 1;
+    case CF_MSG_REPORT_STREAMS:
+        wire_sample_streams(&message->report_streams);
+        return 0;
+    case CF_MSG_PACKETS_ADOPTED:
     case CF_MSG_QUERY:
     case CF_MSG_WATCH:
         return 0;
