@@ -11,6 +11,8 @@ from ._subscriber import Subscriber
 if TYPE_CHECKING:
     import numpy
 
+    Array = numpy.ndarray[Any, Any]
+
 # OpenCV's numbers.
 POS_MSEC, POS_FRAMES, FRAME_WIDTH, FRAME_HEIGHT, FPS, FOURCC, FRAME_COUNT = 0, 1, 3, 4, 5, 6, 7
 CONVERT_RGB = 16
@@ -58,14 +60,14 @@ class VideoCapture:
         return self._frame is not None
 
     def retrieve(self, image: Any = None, flag: int = 0
-                 ) -> tuple[bool, numpy.ndarray[Any, Any] | None]:
+                 ) -> tuple[bool, Array | None]:
         """The picture of the frame that grab() got, into `image` if that fits."""
         if self._frame is None or self._frame.released:
             return False, None
         shape = (self._frame.height, self._frame.width, 3)
         return True, self._frame.bgr(image if getattr(image, "shape", None) == shape else None)
 
-    def read(self, image: Any = None) -> tuple[bool, numpy.ndarray[Any, Any] | None]:
+    def read(self, image: Any = None) -> tuple[bool, Array | None]:
         """grab(), then retrieve()."""
         return self.retrieve(image) if self.grab() else (False, None)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from . import _cuframes
 from ._frame import Frame
-from ._subscriber import Subscriber
+from ._subscriber import Subscriber, wake
 from ._types import ChannelReport, info_fields
 
 
@@ -87,7 +87,7 @@ class Watch(_cuframes.Watch):
             if event is not None:
                 return event
             waiter = loop.create_future()
-            loop.add_reader(self.fileno(), lambda: waiter.done() or waiter.set_result(None))
+            loop.add_reader(self.fileno(), wake, waiter)
             try:
                 await asyncio.wait_for(waiter, self.timeout)
             except (TimeoutError, asyncio.TimeoutError):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy
     import PIL.Image
 
+    Array = numpy.ndarray[Any, Any]
+
 RGB, BGR, GRAY = 0, 1, 2
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
@@ -47,6 +49,13 @@ _CV2_RGB = {
     (PixelFormat.RGBA, GRAY): "COLOR_RGBA2GRAY",
     (PixelFormat.BGRA, GRAY): "COLOR_BGRA2GRAY",
 }
+
+
+def whole_array(owner: Any) -> Any:
+    """A view of the whole picture of a frame; BufferError if its planes are not one array."""
+    import numpy
+
+    return numpy.asarray(memoryview(owner))
 
 
 class Frame(_cuframes.Frame):
@@ -131,29 +140,31 @@ class Frame(_cuframes.Frame):
         if cv2 is None or getattr(out, "shape", None) != shape or not out.flags.c_contiguous:
             return False
         try:
-            whole = memoryview(self)
+            whole = whole_array(self)
         except BufferError:
             return False
-        import numpy
+        # OpenCV writes to dst where type and shape fit, which they do.
+        cv2.cvtColor(whole, getattr(cv2, code), dst=out)
+        return True
 
-        made = cv2.cvtColor(numpy.asarray(whole), getattr(cv2, code), dst=out)
-        return made is out or bool(numpy.shares_memory(made, out))
-
-    def bgr(self, out: numpy.ndarray[Any, Any] | None = None) -> numpy.ndarray[Any, Any]:
+    def bgr(self, out: Array | None = None) -> Array:
         """The picture as OpenCV has it: uint8, shape (height, width, 3), contiguous, your own.
 
         Colour matrix and range are those of the picture, or what its size suggests. Written into
         `out` if that is given (same shape, rows contiguous), which is returned. Host memory only.
         """
-        return self._picture(BGR, out)
+        made: Array = self._picture(BGR, out)
+        return made
 
-    def rgb(self, out: numpy.ndarray[Any, Any] | None = None) -> numpy.ndarray[Any, Any]:
+    def rgb(self, out: Array | None = None) -> Array:
         """As bgr(), red first."""
-        return self._picture(RGB, out)
+        made: Array = self._picture(RGB, out)
+        return made
 
-    def gray(self, out: numpy.ndarray[Any, Any] | None = None) -> numpy.ndarray[Any, Any]:
+    def gray(self, out: Array | None = None) -> Array:
         """The picture's luma at full range: uint8, shape (height, width), your own. See bgr()."""
-        return self._picture(GRAY, out)
+        made: Array = self._picture(GRAY, out)
+        return made
 
     def pil(self) -> PIL.Image.Image:
         """The picture as a PIL image of mode "RGB" ("L" for gray formats), a copy."""
@@ -167,23 +178,22 @@ class Frame(_cuframes.Frame):
         if self.released or self.device != "cpu":
             return None
         if self.format in (PixelFormat.GRAYSCALE, PixelFormat.GRAY16):
-            return _png.encode(memoryview(self.gray()), self.width, self.height, 1)
-        return _png.encode(memoryview(self.rgb()), self.width, self.height, 3)
+            return _png.encode(self.gray(), self.width, self.height, 1)
+        return _png.encode(self.rgb(), self.width, self.height, 3)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        import numpy
-
         if self.device != "cpu":
             raise TypeError("this frame is in GPU memory: use torch.from_dlpack(frame) or "
                             "cupy.from_dlpack(frame), or open the channel with device=\"cpu\"")
+        wanted_copy = copy
         try:
-            array = numpy.asarray(memoryview(self))
+            array = whole_array(self)
         except BufferError:
             if copy is False:
                 raise
-            return numpy.asarray(memoryview(self.copy()), dtype)
+            array, wanted_copy = whole_array(self.copy()), None
         if dtype is not None and array.dtype != dtype:
             if copy is False:
                 raise ValueError(f"the samples are {array.dtype}: a view cannot be {dtype}")
             return array.astype(dtype)
-        return array.copy() if copy else array
+        return array.copy() if wanted_copy else array

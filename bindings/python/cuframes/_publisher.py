@@ -131,7 +131,6 @@ class Buffer(_cuframes.Buffer):
             self.discard()
         elif not self.released:
             self.publish()
-        # Nothing is written through what the program still has.
 
 
 class Publisher(_cuframes.Publisher):
@@ -160,7 +159,7 @@ class Publisher(_cuframes.Publisher):
         memory, number = device_code(device)
         if policy not in POLICIES:
             raise ValueError(f'there is no policy "{policy}": say "drop" or "wait"')
-        self._wishes = {
+        self._wishes: dict[str, Any] = {
             "slots": slots, "policy": POLICIES[policy], "cuda_device": number, "memory": memory,
             "ack_timeout_ms": -1 if ack_timeout is None else max(1, round(ack_timeout * 1000)),
             "max_subscribers": max_subscribers, "max_holds": max_holds,
@@ -243,7 +242,8 @@ class Publisher(_cuframes.Publisher):
 def expected(buffer: Buffer) -> str:
     shapes = [plane.shape for plane in buffer.planes]
     try:
-        whole = f"one array of shape {memoryview(buffer).shape}"
+        view: Any = buffer
+        whole = f"one array of shape {memoryview(view).shape}"
     except BufferError:
         whole = ""
     planes = f"a tuple of arrays of shapes {', '.join(map(str, shapes))}"
@@ -254,14 +254,16 @@ def fill(buffer: Buffer, picture: Any) -> None:
     """Copies an array, or a tuple of planes, into a slot."""
     import numpy
 
-    whole = not isinstance(picture, (tuple, list))
-    try:
-        targets = (buffer._whole(),) if whole else buffer.numpy()
-    except BufferError:
-        targets = split(buffer, picture)
-        picture, whole = targets[1], False
-        targets = targets[0]
-    sources = [numpy.asarray(part) for part in ((picture,) if whole else picture)]
+    parts: Any = picture
+    targets: tuple[Any, ...]
+    if isinstance(picture, (tuple, list)):
+        targets = buffer.numpy()
+    else:
+        try:
+            targets, parts = (buffer._whole(),), (picture,)
+        except BufferError:
+            targets, parts = split(buffer, picture)
+    sources = [numpy.asarray(part) for part in parts]
     if (len(sources) != len(targets)
             or any(s.shape != t.shape for s, t in zip(sources, targets))):
         got = ", ".join(str(source.shape) for source in sources)

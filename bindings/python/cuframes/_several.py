@@ -15,6 +15,8 @@ from ._subscriber import Subscriber, subscribers_of
 if TYPE_CHECKING:
     import numpy
 
+    Array = numpy.ndarray[Any, Any]
+
 # Longest sleep in one go, so that what no descriptor tells is seen: close() by another thread.
 SLICE = 0.5
 
@@ -102,14 +104,16 @@ class Batch:
                 frame._picture(order, place)
         return out
 
-    def bgr(self, out: numpy.ndarray[Any, Any] | None = None) -> numpy.ndarray[Any, Any]:
+    def bgr(self, out: Array | None = None) -> Array:
         """All as one array: uint8, shape (cameras, height, width, 3), black where there is no
         frame. The cameras must have one size. Written into `out` if that is given."""
-        return self._stack(BGR, out)
+        made: Array = self._stack(BGR, out)
+        return made
 
-    def rgb(self, out: numpy.ndarray[Any, Any] | None = None) -> numpy.ndarray[Any, Any]:
+    def rgb(self, out: Array | None = None) -> Array:
         """As bgr(), red first."""
-        return self._stack(RGB, out)
+        made: Array = self._stack(RGB, out)
+        return made
 
     def release(self) -> None:
         """Gives all its frames back."""

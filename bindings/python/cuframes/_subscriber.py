@@ -107,7 +107,7 @@ class Subscriber(_cuframes.Subscriber):
                 f"another task waits for a frame of {self.key}: open one subscriber for each")
         loop, fd = asyncio.get_running_loop(), self.fileno()
         self._waiter = waiter = loop.create_future()
-        loop.add_reader(fd, _wake, waiter)
+        loop.add_reader(fd, wake, waiter)
         try:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             await asyncio.wait_for(waiter, left)
@@ -124,7 +124,7 @@ class Subscriber(_cuframes.Subscriber):
         self.close()
 
 
-def _wake(waiter: asyncio.Future[None]) -> None:
+def wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
 

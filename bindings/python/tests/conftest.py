@@ -12,10 +12,15 @@ import pytest
 LIMIT = 60
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "time_limit(seconds): for a test that takes longer")
+
+
 @pytest.fixture(autouse=True)
-def time_limit():
+def time_limit(request):
     """A test that hangs ends the run with the stacks of all threads."""
-    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    mark = request.node.get_closest_marker("time_limit")
+    faulthandler.dump_traceback_later(mark.args[0] if mark else LIMIT, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
 
