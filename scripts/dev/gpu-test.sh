@@ -13,5 +13,5 @@ esac
 use_callers_path
 build_gpu gpu-programs
 say
-python3 "$root/tests/gpu/run.py" ${quick[@]+"${quick[@]}"} --build "$root/build-gpu" --logs "$logs" \
+python3 "$root/tests/gpu/run.py" ${quick[@]+"${quick[@]}"} --build "$gpu_build" --logs "$logs" \
     ${OUT:+--out "$OUT"} </dev/null

@@ -12,11 +12,14 @@ use_callers_path() {
     done
 }
 
+gpu_build=$root/build-gpu/machine
+
+# build_gpu TARGET...
 build_gpu() {
-    if [ ! -f "$root/build-gpu/build.ninja" ]; then
+    if [ ! -f "$gpu_build/build.ninja" ]; then
         step "Configuring for this machine" build-gpu-configure 300 \
-            meson setup "$root/build-gpu" "$root" -Dexamples=false -Dman=disabled
+            meson setup "$gpu_build" "$root" --buildtype=debugoptimized -Dexamples=false -Dman=disabled
         sed -n '/^  Built$/,/^$/p' "$logs/build-gpu-configure.log"
     fi
-    step "Building for this machine" build-gpu-build 600 ninja -C "$root/build-gpu" -j "$jobs" "$@"
+    step "Building for this machine" build-gpu-build 600 ninja -C "$gpu_build" -j "$jobs" "$@"
 }

@@ -10,13 +10,12 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 import machine
+from mps import Mps
 
 LINE = re.compile(r"^(pass|skip|FAIL) ([\w.-]+):? ?\(?(.*?)\)?$")
 # What is run once more while processes share the GPU through MPS: not those that make a kernel
@@ -71,41 +70,7 @@ def suite_parts(build, quick):
     return [Part(p.name.removeprefix("test_gpu_"), [str(p)], env) for p in programs]
 
 
-class Mps:
-    """A control daemon of our own, in directories of our own. Nothing of the GPU is set."""
-
-    def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="cuframes-mps-")
-        self.env = {"CUDA_MPS_PIPE_DIRECTORY": self.dir + "/pipe",
-                    "CUDA_MPS_LOG_DIRECTORY": self.dir + "/log"}
-        self.missing = None
-
-    def control(self, *args, words=None):
-        return subprocess.run(["nvidia-cuda-mps-control", *args], env={**os.environ, **self.env},
-                              input=words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=20, text=True, check=False)
-
-    def __enter__(self):
-        if not shutil.which("nvidia-cuda-mps-control"):
-            self.missing = "this machine has no nvidia-cuda-mps-control"
-            return self
-        for name in self.env.values():
-            os.makedirs(name)
-        started = self.control("-d")
-        if started.returncode != 0:
-            self.missing = f"nvidia-cuda-mps-control did not start: {started.stdout.strip()[:200]}"
-        return self
-
-    def __exit__(self, *_):
-        if not self.missing:
-            try:
-                self.control(words="quit\n")
-            except subprocess.TimeoutExpired:
-                pass
-        shutil.rmtree(self.dir, ignore_errors=True)
-
-
-def run_with_mps(parts, build, deadline, done):
+def run_with_mps(parts, deadline, done):
     with Mps() as mps:
         for part in parts:
             if part.title not in MPS_PARTS:
@@ -166,7 +131,7 @@ def main():
     for part in suite:
         part.run(deadline)
         done(part)
-    run_with_mps(suite, args.build, deadline, done)
+    run_with_mps(suite, deadline, done)
 
     results = [r for part in parts for r in part.results]
     for folder in filter(None, (args.logs, args.out)):

@@ -85,12 +85,14 @@ void gpu_start(int device)
     if (gpu.cuInit(0) != CU_SUCCESS || gpu.cuDeviceGet(&found, device) != CU_SUCCESS)
         SKIP("this machine has no GPU %d", device);
     CHECK_CU(gpu.cuDevicePrimaryCtxRetain(&context, found));
-    CHECK_CU(gpu.cuCtxSetCurrent(context));
+    CHECK_CU(gpu.cuCtxPushCurrent_v2(context));
 }
 
 void gpu_end(int device)
 {
-    CHECK_CU(gpu.cuCtxSetCurrent(NULL));
+    cu_context context;
+
+    CHECK_CU(gpu.cuCtxPopCurrent_v2(&context));
     CHECK_CU(gpu.cuDevicePrimaryCtxRelease_v2(device));
 }
 
@@ -99,11 +101,12 @@ static void prepare(int devices)
 {
     for (int i = 0; i < devices; i++) {
         struct gpu_kernels kernels;
+        cu_context context;
 
         gpu_start(i);
         gpu_kernels_init(&kernels);
         gpu_kernels_fini(&kernels);
-        CHECK_CU(gpu.cuCtxSetCurrent(NULL));
+        CHECK_CU(gpu.cuCtxPopCurrent_v2(&context));
     }
 }
 

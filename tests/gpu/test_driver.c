@@ -476,9 +476,7 @@ TEST(a_peer_reads_over_its_own_map, .prepare = gpu_prepare_two)
     gpu_memory_destroy(&imported);
     gpu_kernels_fini(&there);
     gpu_end(1);
-    gpu_start(0);
     gpu_memory_destroy(&own);
     gpu_kernels_fini(&here);
-    gpu_end(0);
     gpu_end(0);
 }

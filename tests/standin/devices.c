@@ -145,8 +145,9 @@ static int attribute_of(int attribute, int device)
     case CAN_USE_STREAM_MEM_OPS_V1:
     case CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM:
     case HOST_REGISTER_SUPPORTED:
-    case READ_ONLY_HOST_REGISTER_SUPPORTED:
         return 1;
+    case READ_ONLY_HOST_REGISTER_SUPPORTED:
+        return machine()->registers;
     case VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED:
         return machine()->vmm;
     case HANDLE_TYPE_DESCRIPTOR_SUPPORTED:

@@ -78,6 +78,29 @@ static void name_devices(void)
     }
 }
 
+/* CUDA_VISIBLE_DEVICES as the driver has it, for numbers: which devices, and in which order. */
+static void choose_devices(void)
+{
+    const char *text = getenv("CUDA_VISIBLE_DEVICES");
+    struct uuid all[MAX_DEVICES];
+    int chosen = 0;
+
+    if (!text)
+        return;
+    memcpy(all, played.uuids, sizeof(all));
+    while (*text && chosen < MAX_DEVICES) {
+        char *end;
+        long device = strtol(text, &end, 10);
+
+        /* The first that is none ends the list. */
+        if (end == text || device < 0 || device >= played.devices)
+            break;
+        played.uuids[chosen++] = all[device];
+        text = *end == ',' ? end + 1 : end;
+    }
+    played.devices = chosen;
+}
+
 /* "CALL:NTH=RESULT", several with commas between them. */
 static void read_faults(void)
 {
@@ -113,10 +136,12 @@ static void read_environment(void)
     played.peers = number_of("STANDIN_PEERS", 1);
     played.vmm = number_of("STANDIN_VMM", 1);
     played.descriptors = played.vmm && number_of("STANDIN_DESCRIPTORS", 1);
+    played.registers = number_of("STANDIN_REGISTER", 1);
     played.mig = number_of("STANDIN_MIG", 0);
     played.mps = number_of("STANDIN_MPS", 0);
     played.memory = (size_t)number_of("STANDIN_MEMORY_MIB", 4096) << 20;
     name_devices();
+    choose_devices();
     state.delay_us = (unsigned)number_of("STANDIN_DELAY_US", 0);
     state.calls_until_lost = (unsigned)number_of("STANDIN_LOST_AFTER", 0);
     read_faults();

@@ -196,6 +196,8 @@ static int register_memory(void *pointer, size_t size, unsigned flags)
 
     if (result)
         return result;
+    if (flags & REGISTER_READ_ONLY && !machine()->registers)
+        return NOT_SUPPORTED;
     if (region_of((uintptr_t)pointer) || region_of((uintptr_t)pointer + size - 1))
         return HOST_MEMORY_ALREADY_REGISTERED;
     if (!can_pin(pointer, size, flags))

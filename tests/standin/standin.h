@@ -77,7 +77,7 @@ struct uuid {
 struct machine {
     int devices;
     int version;
-    bool peers, vmm, descriptors, mig, mps;
+    bool peers, vmm, descriptors, registers, mig, mps;
     size_t memory; /* of each device, bytes */
     struct uuid uuids[MAX_DEVICES];
 };
