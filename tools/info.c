@@ -9,6 +9,7 @@
 #include "command.h"
 #include "common/json.h"
 #include "common/options.h"
+#include "common/packets.h"
 #include "common/table.h"
 
 #define QUERY_TIMEOUT_MS 2000
@@ -65,11 +66,10 @@ static void print_gpu(const cuframes_channel_info_t *info)
     }
 }
 
-static void print_channel(const cuframes_channel_info_t *info)
+static void print_frames(const cuframes_channel_info_t *info)
 {
     const char *format = cuframes_format_name(info->format);
 
-    printf("key         %s\n", info->key);
     printf("picture     %" PRId32 "x%" PRId32 " %s, coded %" PRId32 "x%" PRId32 "\n", info->width,
            info->height, format ? format : "?", info->layout.coded_width,
            info->layout.coded_height);
@@ -85,14 +85,38 @@ static void print_channel(const cuframes_channel_info_t *info)
            info->color.range == CUFRAMES_RANGE_LIMITED ? "limited"
            : info->color.range == CUFRAMES_RANGE_FULL  ? "full"
                                                        : "not said");
+}
+
+static void print_channel(const cuframes_channel_info_t *info)
+{
+    printf("key         %s\n", info->key);
+    if (info->notes & CUFRAMES_CHANNEL_PACKETS_ONLY)
+        printf("picture     none: packets alone\n");
+    else
+        print_frames(info);
     if (info->pid)
         printf("publisher   process %" PRId64 "\n", info->pid);
     else
         printf("publisher   in another PID namespace\n");
 }
 
-static void print_stats(const cuframes_channel_info_t *info,
-                        const cuframes_publisher_stats_t *stats)
+static void print_packets(const cuframes_channel_report_t *report)
+{
+    const cuframes_publisher_stats_t *stats = &report->stats;
+    char text[STREAM_TEXT_SIZE];
+
+    if (!(report->info.notes & CUFRAMES_CHANNEL_PACKETS))
+        return;
+    printf("packets     %" PRIu64 " published, %" PRIu64 " bytes; %" PRIu32
+           " kept (%.1f s) in a ring of %.1f MiB\n",
+           stats->packets, stats->packet_bytes, stats->packets_kept,
+           (double)stats->packet_kept_ns / 1e9, (double)stats->packet_ring_bytes / (1 << 20));
+    for (uint32_t i = 0; i < report->stream_count; i++)
+        printf("stream %" PRIu32 "    %s\n", i, stream_text(&report->streams[i], text));
+}
+
+static void print_frame_stats(const cuframes_channel_info_t *info,
+                              const cuframes_publisher_stats_t *stats)
 {
     char age[24];
 
@@ -106,30 +130,62 @@ static void print_stats(const cuframes_channel_info_t *info,
         printf(" (nominal %.2f)", (double)info->fps_num / info->fps_den);
     printf("\nframes      %" PRIu64 " published, %" PRIu64 " dropped, %" PRIu64 " copied\n",
            stats->published, stats->dropped, stats->copied);
+}
+
+static void print_stats(const cuframes_channel_report_t *report)
+{
+    const cuframes_publisher_stats_t *stats = &report->stats;
+
+    if (!(report->info.notes & CUFRAMES_CHANNEL_PACKETS_ONLY))
+        print_frame_stats(&report->info, stats);
+    print_packets(report);
     printf("readers     %" PRIu32 " attached, %" PRIu32 " slots held, %" PRIu64 " evicted, %" PRIu64
            " refused\n",
            stats->subscribers, stats->slots_held, stats->evicted, stats->refused);
 }
 
+static void add_frames(struct table *table, const cuframes_subscriber_info_t *subscriber)
+{
+    if (!(subscriber->reads & CUFRAMES_READS_FRAMES)) {
+        table_add(table, "packets");
+        for (int i = 0; i < 5; i++)
+            table_add(table, "-");
+        return;
+    }
+    table_add(table, "%s", word_of_mode(subscriber->mode));
+    table_add(table, "%" PRIu32, subscriber->held);
+    table_add(table, "%" PRIu64, subscriber->received);
+    table_add(table, "%" PRIu64, subscriber->missed);
+    table_add(table, "%" PRIu64, subscriber->lag);
+    table_add(table, "%s", cuframes_access_name(subscriber->access));
+}
+
+static void add_packets(struct table *table, const cuframes_subscriber_info_t *subscriber)
+{
+    if (!(subscriber->reads & CUFRAMES_READS_PACKETS)) {
+        table_add(table, "-");
+        table_add(table, "-");
+        return;
+    }
+    table_add(table, "%" PRIu64, subscriber->packets_received);
+    table_add(table, "%" PRIu64, subscriber->packets_lost);
+}
+
 static void print_readers(const cuframes_channel_report_t *report)
 {
-    static const char *const headings[] = {"NAME",   "MODE", "HELD",   "RECEIVED",
-                                           "MISSED", "LAG",  "ACCESS", "PID"};
+    static const char *const headings[] = {"NAME", "MODE",   "HELD",    "RECEIVED", "MISSED",
+                                           "LAG",  "ACCESS", "PACKETS", "LOST",     "PID"};
     struct table table;
 
     if (!report->subscriber_count)
         return;
-    table_init(&table, "llrrrrlr", headings);
+    table_init(&table, "llrrrrlrrr", headings);
     for (uint32_t i = 0; i < report->subscriber_count; i++) {
         const cuframes_subscriber_info_t *subscriber = &report->subscribers[i];
 
         table_add(&table, "%s", subscriber->name);
-        table_add(&table, "%s", word_of_mode(subscriber->mode));
-        table_add(&table, "%" PRIu32, subscriber->held);
-        table_add(&table, "%" PRIu64, subscriber->received);
-        table_add(&table, "%" PRIu64, subscriber->missed);
-        table_add(&table, "%" PRIu64, subscriber->lag);
-        table_add(&table, "%s", cuframes_access_name(subscriber->access));
+        add_frames(&table, subscriber);
+        add_packets(&table, subscriber);
         if (subscriber->pid)
             table_add(&table, "%" PRId64, subscriber->pid);
         else
@@ -156,7 +212,7 @@ int command_info(int argc, char **argv)
         json_print(json_of_report(report), false);
     } else {
         print_channel(&report->info);
-        print_stats(&report->info, &report->stats);
+        print_stats(report);
         print_readers(report);
     }
     cuframes_channel_report_free(report);

@@ -9,6 +9,7 @@
 #include "command.h"
 #include "common/json.h"
 #include "common/options.h"
+#include "common/packets.h"
 #include "common/stop.h"
 #include "common/table.h"
 
@@ -72,31 +73,38 @@ static void add_channel(struct table *table, const struct channel *channel)
 {
     const cuframes_channel_report_t *report = channel->report;
     const char *format = report ? cuframes_format_name(report->info.format) : NULL;
-    char age[24];
+    char age[24], codecs[40];
 
     table_add(table, "%s", channel->key);
     table_add(table, "%s", state_of(channel));
     if (!report) {
-        for (int i = 0; i < 7; i++)
+        for (int i = 0; i < 8; i++)
             table_add(table, "-");
         return;
     }
-    table_add(table, "%" PRId32 "x%" PRId32, report->info.width, report->info.height);
-    table_add(table, "%s", format ? format : "?");
-    table_add(table, "%.2f", report->stats.fps);
-    table_add(table, "%s", age_text(channel_age_s(&report->stats), age));
-    table_add(table, "%" PRId32, report->info.slots);
-    table_add(table, "%s", word_of_policy(report->info.policy));
+    if (report->info.notes & CUFRAMES_CHANNEL_PACKETS_ONLY) {
+        for (int i = 0; i < 6; i++)
+            table_add(table, "-");
+    } else {
+        table_add(table, "%" PRId32 "x%" PRId32, report->info.width, report->info.height);
+        table_add(table, "%s", format ? format : "?");
+        table_add(table, "%.2f", report->stats.fps);
+        table_add(table, "%s", age_text(channel_age_s(&report->stats), age));
+        table_add(table, "%" PRId32, report->info.slots);
+        table_add(table, "%s", word_of_policy(report->info.policy));
+    }
+    table_add(table, "%s",
+              codecs_text(report->streams, report->stream_count, codecs, sizeof(codecs)));
     table_add(table, "%" PRIu32, report->subscriber_count);
 }
 
 static void print_table(const struct channels *channels)
 {
-    static const char *const headings[] = {"KEY", "STATE", "SIZE",   "FORMAT", "FPS",
-                                           "AGE", "SLOTS", "POLICY", "READERS"};
+    static const char *const headings[] = {"KEY", "STATE", "SIZE",   "FORMAT",  "FPS",
+                                           "AGE", "SLOTS", "POLICY", "STREAMS", "READERS"};
     struct table table;
 
-    table_init(&table, "llllrrrlr", headings);
+    table_init(&table, "llllrrrllr", headings);
     for (uint32_t i = 0; i < channels->count; i++)
         add_channel(&table, &channels->list[i]);
     if (channels->count)

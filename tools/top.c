@@ -12,6 +12,7 @@
 #include "command.h"
 #include "common/json.h"
 #include "common/options.h"
+#include "common/packets.h"
 #include "common/stop.h"
 #include "common/table.h"
 #include "common/terminal.h"
@@ -88,7 +89,13 @@ static const cuframes_channel_report_t *find_channel(const struct sample *sample
     return NULL;
 }
 
-/* Frames a second that a subscriber got since the look before; -1 = it was not there. */
+/* What a subscriber got: packets, if it reads nothing else. */
+static uint64_t got(const cuframes_subscriber_info_t *reader)
+{
+    return reader->reads & CUFRAMES_READS_FRAMES ? reader->received : reader->packets_received;
+}
+
+/* Frames (packets) a second that a subscriber got since the look before; -1 = it was not there. */
 static double reader_rate_since(const struct sample *before, const struct sample *now,
                                 const char *key, const cuframes_subscriber_info_t *reader)
 {
@@ -98,8 +105,8 @@ static double reader_rate_since(const struct sample *before, const struct sample
     for (uint32_t i = 0; report && i < report->subscriber_count; i++) {
         const cuframes_subscriber_info_t *old = &report->subscribers[i];
 
-        if (!strcmp(old->name, reader->name) && reader->received >= old->received && seconds > 0)
-            return (double)(reader->received - old->received) / seconds;
+        if (!strcmp(old->name, reader->name) && got(reader) >= got(old) && seconds > 0)
+            return (double)(got(reader) - got(old)) / seconds;
     }
     return -1;
 }
@@ -107,7 +114,7 @@ static double reader_rate_since(const struct sample *before, const struct sample
 static void add_channel(struct table *table, const struct channel *channel)
 {
     const cuframes_channel_report_t *report = channel->report;
-    char age[24];
+    char age[24], codecs[40];
 
     table_add(table, "%s", channel->key);
     if (!report) {
@@ -116,11 +123,18 @@ static void add_channel(struct table *table, const struct channel *channel)
             table_add(table, "-");
         return;
     }
-    table_add(table, "%" PRId32 "x%" PRId32 " %s", report->info.width, report->info.height,
-              word_of_policy(report->info.policy));
-    table_add(table, "%.2f", report->stats.fps);
-    table_add(table, "%s", age_text(channel_age_s(&report->stats), age));
-    table_add(table, "%" PRIu32 "/%" PRId32, report->stats.slots_held, report->info.slots);
+    if (report->info.notes & CUFRAMES_CHANNEL_PACKETS_ONLY) {
+        table_add(table, "%s",
+                  codecs_text(report->streams, report->stream_count, codecs, sizeof(codecs)));
+        for (int i = 0; i < 3; i++)
+            table_add(table, "-");
+    } else {
+        table_add(table, "%" PRId32 "x%" PRId32 " %s", report->info.width, report->info.height,
+                  word_of_policy(report->info.policy));
+        table_add(table, "%.2f", report->stats.fps);
+        table_add(table, "%s", age_text(channel_age_s(&report->stats), age));
+        table_add(table, "%" PRIu32 "/%" PRId32, report->stats.slots_held, report->info.slots);
+    }
     table_add(table, "-");
     table_add(table, "-");
     table_add(table, "%" PRIu64, report->stats.dropped);
@@ -130,18 +144,25 @@ static void add_channel(struct table *table, const struct channel *channel)
 static void add_reader(struct table *table, const struct sample *before, const struct sample *now,
                        const char *key, const cuframes_subscriber_info_t *reader)
 {
+    const bool frames = (reader->reads & CUFRAMES_READS_FRAMES) != 0;
     double rate = reader_rate_since(before, now, key, reader);
 
     table_add(table, "  %s", reader->name);
-    table_add(table, "%s", word_of_mode(reader->mode));
+    table_add(table, "%s", frames ? word_of_mode(reader->mode) : "packets");
     if (rate >= 0)
         table_add(table, "%.2f", rate);
     else
         table_add(table, "-");
     table_add(table, "-");
-    table_add(table, "%" PRIu32, reader->held);
-    table_add(table, "%" PRIu64, reader->lag);
-    table_add(table, "%" PRIu64, reader->missed);
+    if (frames) {
+        table_add(table, "%" PRIu32, reader->held);
+        table_add(table, "%" PRIu64, reader->lag);
+        table_add(table, "%" PRIu64, reader->missed);
+    } else {
+        table_add(table, "-");
+        table_add(table, "-");
+        table_add(table, "%" PRIu64, reader->packets_lost);
+    }
     table_add(table, "-");
     table_add(table, "-");
 }

@@ -294,6 +294,40 @@ class Publisher
         detail::check(cuframes_publisher_reconfigure(raw(), &config));
     }
 
+    /** Gives the channel a packet ring. */
+    void enable_packets(const cuframes_packet_ring_options_t *options = nullptr)
+    {
+        detail::check(cuframes_publisher_enable_packets(raw(), options));
+    }
+
+    /** Describes the elementary streams: all of them. */
+    void set_streams(const std::vector<cuframes_stream_t> &streams)
+    {
+        detail::check(cuframes_publisher_set_streams(raw(), streams.data(),
+                                                     static_cast<std::int32_t>(streams.size())));
+    }
+
+    /** Publishes a packet and returns its number. */
+    std::uint64_t send_packet(const cuframes_packet_desc_t &packet)
+    {
+        std::uint64_t seq = 0;
+        detail::check(cuframes_publisher_send_packet(raw(), &packet, &seq));
+        return seq;
+    }
+
+    /** Out-of-band parameters of stream 0. */
+    void set_codec_extradata(const void *data, std::size_t size)
+    {
+        detail::check(cuframes_publisher_set_codec_extradata(raw(), data, size));
+    }
+
+    /** Publishes a packet of stream 0; CUFRAMES_OK or an error number, and never throws. */
+    int publish_packet(const void *data, std::size_t size, std::int64_t pts_ns, std::int64_t dts_ns,
+                       std::uint32_t flags) noexcept
+    {
+        return cuframes_publisher_publish_packet(raw(), data, size, pts_ns, dts_ns, flags);
+    }
+
     /** Serves a connection that was made elsewhere; consumes `fd`, also when it throws. */
     void add_client(int fd)
     {
@@ -471,6 +505,15 @@ class Frame
         return cuframes_frame_generation(raw());
     }
 
+    /** Number of the packet it was decoded from, if the publisher says so. */
+    std::optional<std::uint64_t> packet_seq() const noexcept
+    {
+        std::uint64_t result = 0;
+        if (cuframes_frame_packet_seq(raw(), &result) != CUFRAMES_OK)
+            return std::nullopt;
+        return result;
+    }
+
     /** The publisher's own bytes for this frame; nullptr and 0 if there are none. */
     const void *user_data(std::size_t &size) const noexcept
     {
@@ -497,6 +540,109 @@ class Frame
 
   private:
     std::unique_ptr<cuframes_frame_t, detail::Deleter<&cuframes_frame_release>> frame_;
+};
+
+/** A packet: a copy of its own, which goes with the object. It may outlive its subscriber. */
+class Packet
+{
+  public:
+    /** Takes over a packet. */
+    explicit Packet(cuframes_packet_t *packet) noexcept : packet_(packet)
+    {
+    }
+
+    /** Its bytes, followed by 64 bytes of zero. */
+    const void *data() const noexcept
+    {
+        return cuframes_packet_data(raw());
+    }
+
+    /** How many they are. */
+    std::size_t size() const noexcept
+    {
+        return cuframes_packet_size(raw());
+    }
+
+    /** Presentation time in nanoseconds; CUFRAMES_NO_TIME if unknown. */
+    std::int64_t pts() const noexcept
+    {
+        return cuframes_packet_pts(raw());
+    }
+
+    /** Decoding time in nanoseconds; CUFRAMES_NO_TIME if unknown. */
+    std::int64_t dts() const noexcept
+    {
+        return cuframes_packet_dts(raw());
+    }
+
+    /** Nanoseconds; 0 if unknown. */
+    std::int64_t duration() const noexcept
+    {
+        return cuframes_packet_duration(raw());
+    }
+
+    /** When it was taken, on CLOCK_REALTIME; CUFRAMES_NO_TIME if unknown. */
+    std::int64_t capture_ns(cuframes_clock_source_t *source = nullptr) const noexcept
+    {
+        return cuframes_packet_capture_ns(raw(), source);
+    }
+
+    /** When it was published, on the clock of now_ns(). */
+    std::int64_t published_ns() const noexcept
+    {
+        return cuframes_packet_published_ns(raw());
+    }
+
+    /** CUFRAMES_PKT_FLAG_… flags. */
+    std::uint32_t flags() const noexcept
+    {
+        return cuframes_packet_flags(raw());
+    }
+
+    /** Whether decoding can start here. */
+    bool key() const noexcept
+    {
+        return (flags() & CUFRAMES_PKT_FLAG_KEY) != 0;
+    }
+
+    /** Number in the channel's sequence of packets. */
+    std::uint64_t seq() const noexcept
+    {
+        return cuframes_packet_seq(raw());
+    }
+
+    /** Index of its stream. */
+    std::uint32_t stream() const noexcept
+    {
+        return cuframes_packet_stream(raw());
+    }
+
+    /** Packet generation. */
+    std::uint32_t generation() const noexcept
+    {
+        return cuframes_packet_generation(raw());
+    }
+
+    /** Packets lost by an overrun just before this one. */
+    std::uint64_t lost() const noexcept
+    {
+        return cuframes_packet_lost(raw());
+    }
+
+    /** The C object, still owned by this one. */
+    cuframes_packet_t *raw() const noexcept
+    {
+        return packet_.get();
+    }
+
+  private:
+    struct Release {
+        void operator()(cuframes_packet_t *packet) const noexcept
+        {
+            (void)cuframes_subscriber_release_packet(nullptr, packet);
+        }
+    };
+    std::unique_ptr<cuframes_packet_t, Release> packet_;
 };
 
 /** How to subscribe; the fields mean what those of cuframes_subscriber_config_t mean. */
@@ -566,8 +712,36 @@ class Subscriber
         return Frame(frame);
     }
 
-    /** A descriptor that polls readable when next(stream, 0) has something to say. Needs the flag
-     *  CUFRAMES_SUBSCRIBER_POLL. */
+    /** Begins to read packets. */
+    void enable_packets(const cuframes_packet_options_t *options = nullptr)
+    {
+        detail::check(cuframes_subscriber_enable_packets_from(raw(), options));
+    }
+
+    /** The next packet; nothing when `timeout_ms` ran out. Other errors throw, also PACKET_OVERRUN,
+     *  after which reading goes on. */
+    std::optional<Packet> next_packet(std::int32_t timeout_ms = -1)
+    {
+        cuframes_packet_t *packet = nullptr;
+        const int result = cuframes_subscriber_next_packet(raw(), &packet, timeout_ms);
+        if (result == CUFRAMES_ERR_TIMEOUT || result == CUFRAMES_ERR_WOULD_BLOCK)
+            return std::nullopt;
+        detail::check(result);
+        return Packet(packet);
+    }
+
+    /** The elementary streams. Their extradata is valid until the next packet is asked for. */
+    std::vector<cuframes_stream_t> streams()
+    {
+        const int count = detail::check(cuframes_subscriber_stream_count(raw()));
+        std::vector<cuframes_stream_t> result(static_cast<std::size_t>(count));
+        for (int i = 0; i < count; i++)
+            detail::check(cuframes_subscriber_stream(raw(), i, &result[static_cast<std::size_t>(i)]));
+        return result;
+    }
+
+    /** A descriptor that polls readable when next(stream, 0) or next_packet(0) has something to
+     *  say. Needs the flag CUFRAMES_SUBSCRIBER_POLL. */
     int fd()
     {
         return detail::check(cuframes_subscriber_fd(raw()));

@@ -85,6 +85,41 @@ void test_errors()
     }
 }
 
+void test_packets()
+{
+    cuframes::PublisherOptions options;
+    options.key = "packets";
+    options.width = width;
+    options.height = height;
+    cuframes::Publisher publisher(options);
+    require(publisher.publish_packet("x", 1, 0, 0, 0) == CUFRAMES_ERR_NO_PACKET_RING, "no ring");
+    cuframes_packet_ring_options_t ring{};
+    ring.ring_slots = 64;
+    ring.data_size = 1 << 20;
+    ring.max_packet_size = 1 << 18;
+    ring.codec_id = 27;
+    publisher.enable_packets(&ring);
+    publisher.set_codec_extradata("\x01\x02", 2);
+
+    cuframes::SubscriberOptions wanted;
+    wanted.key = "packets";
+    cuframes::Subscriber subscriber(wanted);
+    subscriber.enable_packets();
+    require(!subscriber.next_packet(0).has_value(), "no packet yet");
+    static_assert(noexcept(publisher.publish_packet("x", 1, 0, 0, 0)));
+    require(publisher.publish_packet("access unit", 11, 7, 5, CUFRAMES_PKT_FLAG_KEY) == CUFRAMES_OK,
+            "publish_packet");
+    auto packet = subscriber.next_packet(2000);
+    require(packet.has_value() && packet->size() == 11 && packet->key(), "a packet");
+    require(std::memcmp(packet->data(), "access unit", 11) == 0, "its bytes");
+    require(packet->pts() == 7 && packet->dts() == 5 && packet->seq() == 0, "its numbers");
+    const auto streams = subscriber.streams();
+    require(streams.size() == 1 && streams[0].codec_id == 27 && streams[0].extradata_size == 2,
+            "streams");
+    cuframes::Packet moved = std::move(*packet);
+    require(moved.lost() == 0, "moved");
+}
+
 /* Buffers of the caller's own are device memory: refused where there is none, with a sentence. */
 void test_external()
 {
@@ -114,6 +149,7 @@ int main()
     setenv("CUFRAMES_RUNTIME_DIR", directory, 1);
     test_errors();
     test_frames();
+    test_packets();
     test_external();
     unlink((std::string(directory) + "/compat.lock").c_str());
     require(rmdir(directory) == 0, "nothing left in the runtime directory");

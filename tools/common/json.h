@@ -24,6 +24,8 @@ json_t *json_unsigned(uint64_t value);
 /* null when `value` is CUFRAMES_NO_TIME. */
 json_t *json_time(int64_t value);
 
+/* An elementary stream, without its extradata. */
+json_t *json_of_stream(const cuframes_stream_t *stream);
 /* An object for a channel; `report` is borrowed. */
 json_t *json_of_report(const cuframes_channel_report_t *report);
 
