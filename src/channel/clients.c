@@ -14,10 +14,6 @@
 #include "base/sys.h"
 #include "channel/publisher.h"
 
-/* A subscriber that lets one frame go and takes another while its page is read can seem to have
- * one too many. Nobody seems so this many times running. */
-#define EXCESSES 16
-
 int cf_page_create(uint64_t cursor, struct cf_page **page)
 {
     struct cf_page *new = cf_sys.calloc(1, sizeof(*new));
@@ -119,21 +115,25 @@ void cf_clients_dismiss(cuframes_publisher_t *publisher, struct cf_client *clien
     cf_service_kick(publisher);
 }
 
-void cf_clients_check_claims(cuframes_publisher_t *publisher)
+bool cf_clients_check_claims(cuframes_publisher_t *publisher)
 {
     const uint32_t slot_count = publisher->current->writer.slot_count;
+    bool again = false;
 
     for (uint32_t i = publisher->peers.count; i-- > 0;) {
         struct cf_client *client = publisher->clients[i];
+        bool restless;
 
-        if (cf_hold_page_count(cf_page_holds(client->page), slot_count) <= client->max_holds) {
-            client->excesses = 0;
-        } else if (++client->excesses >= EXCESSES) {
+        if (cf_hold_page_claims(cf_page_holds(client->page), slot_count, &restless) >
+            client->max_holds) {
             cf_log(CUFRAMES_LOG_WARNING, "%s: closing %s: it claims more than %u frames",
                    publisher->key, client->name, client->max_holds);
             cf_clients_dismiss(publisher, client, CUFRAMES_ERR_PROTOCOL);
+            again = true;
         }
+        again |= restless;
     }
+    return again;
 }
 
 void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq)

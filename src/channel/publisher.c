@@ -14,6 +14,9 @@
 #include "base/point.h"
 #include "base/sys.h"
 
+/* Most times that acquire looks for a slot among holds that change under its eyes. */
+#define MOST_LOOKS 8
+
 static void publisher_free(cuframes_publisher_t *publisher)
 {
     cf_generation_unref(publisher->current);
@@ -167,7 +170,6 @@ static int drop(cuframes_publisher_t *publisher, struct cf_generation *from)
     publisher->stats.dropped++;
     /* Relaxed: a figure for display. */
     atomic_fetch_add_explicit(&from->writer.header->dropped, 1, memory_order_relaxed);
-    cf_clients_check_claims(publisher);
     return cf_fail(CUFRAMES_ERR_WOULD_BLOCK,
                    "every slot is held by subscribers: the frame is dropped; more slots, or fewer "
                    "holds for each subscriber (max_holds), prevent it");
@@ -181,9 +183,15 @@ static int find_slot(cuframes_publisher_t *publisher, struct cf_generation **gen
     struct cf_ring_blocker blocker;
 
     *generation = from;
-    *slot = cf_writer_acquire(&from->writer, &publisher->peers, wait, &blocker);
-    if (*slot != CF_NO_SLOT)
-        return CUFRAMES_OK;
+    /* Nobody who holds more than its share costs anybody a frame. One whose holds come and go too
+     * fast to be counted is not in the way each time. */
+    for (int looks = 0; looks < MOST_LOOKS; looks++) {
+        *slot = cf_writer_acquire(&from->writer, &publisher->peers, wait, &blocker);
+        if (*slot != CF_NO_SLOT)
+            return CUFRAMES_OK;
+        if (blocker.slot == CF_NO_SLOT || !cf_clients_check_claims(publisher))
+            break;
+    }
     if (blocker.slot == CF_NO_SLOT)
         return no_own_slot();
     if (!wait)

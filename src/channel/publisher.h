@@ -63,7 +63,6 @@ struct cf_client {
     bool attached;            /* is in the peer table */
     cuframes_access_t access; /* how it says that it reads the frames */
     int dismissed;            /* error that the service thread shall close it with */
-    uint32_t excesses;        /* looks in a row that found it with more holds than it was granted */
     uint64_t block_mark;      /* see wait.c */
 };
 
@@ -168,8 +167,9 @@ void cf_clients_attach(cuframes_publisher_t *publisher, struct cf_client *client
 void cf_clients_detach(cuframes_publisher_t *publisher, struct cf_client *client, int error);
 /* Detaches, and leaves it to the service thread to tell the peer and close. */
 void cf_clients_dismiss(cuframes_publisher_t *publisher, struct cf_client *client, int error);
-/* Dismisses who claims more frames than it was granted, after a number of calls that found so. */
-void cf_clients_check_claims(cuframes_publisher_t *publisher);
+/* When no slot is to be had: dismisses who holds more frames than it was granted. True if a slot may
+ * be free now: somebody was dismissed, or holds changed under the look. */
+bool cf_clients_check_claims(cuframes_publisher_t *publisher);
 /* Gives every subscriber a page for a new generation; dismisses those for whom there is none. */
 void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq);
 

@@ -338,3 +338,21 @@ uint32_t cf_hold_page_count(const struct cf_hold_page *page, uint32_t slot_count
         count += atomic_load_explicit(&page->holds[i], memory_order_relaxed) != 0;
     return count;
 }
+
+uint32_t cf_hold_page_claims(const struct cf_hold_page *page, uint32_t slot_count, bool *restless)
+{
+    uint64_t always = UINT64_MAX, ever = 0;
+
+    for (int look = 0; look < 3; look++) {
+        uint64_t bits = 0;
+
+        /* Acquire: each look comes after the one before. */
+        for (uint32_t i = 0; i < slot_count; i++)
+            if (atomic_load_explicit(&page->holds[i], memory_order_acquire) != 0)
+                bits |= UINT64_C(1) << i;
+        always &= bits;
+        ever |= bits;
+    }
+    *restless = always != ever;
+    return (uint32_t)__builtin_popcountll(always);
+}

@@ -123,3 +123,14 @@ void cf_hold_page_revoke(struct cf_hold_page *page, int error);
 
 /* Number of slots that `page` holds now. */
 uint32_t cf_hold_page_count(const struct cf_hold_page *page, uint32_t slot_count);
+
+/*
+ * How many slots a page held all through three looks at it; *restless: the looks differed. While
+ * the publisher publishes and reclaims nothing, an honest subscriber never has more here than it
+ * holds at once. Its words change by letting go (of a frame that it cannot find again), by one
+ * hold that meets a slot in the moment of its reclaim (after which it finds what it looks for), and
+ * by holds that stay. A word that was set in the first look by such a passing hold is a staying one
+ * if it is set in the second; so what is set in all three was held together between the second and
+ * the third.
+ */
+uint32_t cf_hold_page_claims(const struct cf_hold_page *page, uint32_t slot_count, bool *restless);

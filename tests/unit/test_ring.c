@@ -412,6 +412,7 @@ TEST(sequence_numbers_go_up_to_their_limit)
 TEST(ring_of_64_slots_uses_all)
 {
     struct cf_ring_hold held[CUFRAMES_MAX_SLOTS];
+    bool restless;
 
     set_up(CUFRAMES_MAX_SLOTS, 1);
     publish_many(CUFRAMES_MAX_SLOTS * 3);
@@ -420,6 +421,9 @@ TEST(ring_of_64_slots_uses_all)
         CHECK_EQ(held[i].seq, CUFRAMES_MAX_SLOTS * 2 + i);
     }
     CHECK_EQ(cf_hold_page_count(&ring.pages[0], CUFRAMES_MAX_SLOTS), CUFRAMES_MAX_SLOTS);
+    CHECK_EQ(cf_hold_page_claims(&ring.pages[0], CUFRAMES_MAX_SLOTS, &restless),
+             CUFRAMES_MAX_SLOTS);
+    CHECK(!restless);
     check_blocked(false, held[0].slot, 0);
     let_go(0, held[40]);
     CHECK_EQ(acquire(), held[40].slot);
