@@ -142,6 +142,18 @@ CUFRAMES_API int cuframes_frame_check(const cuframes_frame_t *frame);
  */
 CUFRAMES_API int cuframes_frame_release(cuframes_frame_t *frame);
 
+/**
+ * Gives the frame back when all work that is in `stream` now (a CUstream or cudaStream_t of any
+ * context of the process; NULL = the legacy default stream of the context that the frame is read
+ * in) is done: kernels that read it may still be under way. Returns at once; the frame must not be
+ * used for more work. Where the device can, the stream itself tells the publisher, without a wake-up
+ * of this process; else a thread of the library waits for it. After the subscriber was destroyed the
+ * call waits for the stream. A frame whose pointers are host pointers takes no stream (INVALID_ARG;
+ * NULL is release). CUDA if the stream is not valid: the frame is held as before. Any thread. NULL
+ * frame is fine. Not for frames of a callback (async.h), which the library releases.
+ */
+CUFRAMES_API int cuframes_frame_release_stream(cuframes_frame_t *frame, void *stream);
+
 CUFRAMES_END_DECLS
 
 #endif

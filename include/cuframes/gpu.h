@@ -18,6 +18,8 @@ CUFRAMES_BEGIN_DECLS
 #define CUFRAMES_GPU_UUID_SIZE 16
 /** Bytes of a UUID as text, "GPU-01234567-89ab-cdef-0123-456789abcdef", NUL included. */
 #define CUFRAMES_GPU_UUID_TEXT 41
+/** Stands for an index: the GPU that has a channel's frames. */
+#define CUFRAMES_GPU_OF_FRAMES (-1)
 /** Most characters of a GPU's name, the terminating NUL not counted. */
 #define CUFRAMES_GPU_NAME_MAX 127
 

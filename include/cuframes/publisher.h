@@ -41,7 +41,10 @@ enum {
     CUFRAMES_PUBLISHER_NO_SOCKET = 1u << 0,
     /** A channel without frames: packets alone (packet.h). Width, height and format may be 0,
      *  what else is said of frames is ignored, and acquire returns INVALID_ARG. */
-    CUFRAMES_PUBLISHER_PACKETS_ONLY = 1u << 1
+    CUFRAMES_PUBLISHER_PACKETS_ONLY = 1u << 1,
+    /** GPU memory: use the calling thread's current CUDA context, and its device, instead of the
+     *  primary context of `cuda_device`. It must outlive the publisher and its buffers. */
+    CUFRAMES_PUBLISHER_CURRENT_CONTEXT = 1u << 2
 };
 
 /** How to make a channel. Zero-initialise it; zero means the default everywhere. */
@@ -54,7 +57,7 @@ typedef struct cuframes_publisher_config {
     int32_t ring_size; /**< slots, 2 to 64; 0 = CUFRAMES_DEFAULT_SLOTS */
     cuframes_policy_t policy;
     int32_t consumer_ack_timeout_ms; /**< wait policy: 0 = 200, below 0 = wait for ever */
-    int32_t cuda_device;
+    int32_t cuda_device; /**< GPU memory: CUDA's index; see cuframes_gpu_find() for names */
 
     cuframes_memory_t memory;
     uint32_t flags;          /**< CUFRAMES_PUBLISHER_… */
@@ -107,7 +110,8 @@ CUFRAMES_API int cuframes_publisher_create(const cuframes_publisher_config_t *co
                                            cuframes_publisher_t **publisher);
 
 /**
- * Closes the channel: its subscribers see DISCONNECTED once they have read what they were given,
+ * Closes the channel. Frames that wait for their streams are announced first, for at most two
+ * seconds; what is not done then is never announced, and its memory is freed when it is. Its subscribers see DISCONNECTED once they have read what they were given,
  * frames they hold stay valid, the socket's name is removed. Buffers still referenced stay
  * writable memory until their last unref. NULL is fine.
  */
@@ -122,9 +126,15 @@ CUFRAMES_API int cuframes_publisher_destroy(cuframes_publisher_t *publisher);
  * frame is counted as dropped; go on with the next. Under the wait policy it waits for the
  * subscribers in the way, evicts them after consumer_ack_timeout_ms, and succeeds.
  *
- * publish: `stream` is a CUstream for channels in GPU memory; for host memory it must be NULL
- * (INVALID_ARG otherwise: this library could not order the announcement after the stream's work).
- * `pts_ns` as in cuframes_frame_meta_t. INVALID_ARG without an acquired slot.
+ * publish: `stream` is a CUstream (cudaStream_t) for channels in GPU memory, of any context of the
+ * process; the call does not wait for it. The frame is announced when all work that is in the
+ * stream now is done, and after every frame published before. NULL is the legacy default stream of
+ * the channel's context (the primary context of its device, which the runtime API uses): it covers
+ * the work of all its streams but those made non-blocking. If the GPU work fails, the channel has
+ * failed: nothing more is announced, subscribers get CUDA with the reason, and so does every later
+ * call but destroy. A stream that is not valid only fails the call. For host memory `stream` must
+ * be NULL (INVALID_ARG otherwise: finish the work first). `pts_ns` as in cuframes_frame_meta_t.
+ * INVALID_ARG without an acquired slot.
  */
 CUFRAMES_API int cuframes_publisher_acquire(cuframes_publisher_t *publisher, void **ptr);
 /** The other half of the pair, see cuframes_publisher_acquire(). */
@@ -132,15 +142,25 @@ CUFRAMES_API int cuframes_publisher_publish(cuframes_publisher_t *publisher, voi
                                             int64_t pts_ns);
 
 /**
- * A channel over the caller's own device buffers: `count` pointers to GPU memory of `frame_size`
- * bytes each, announced with publish_external. This version of the library shares host memory
- * only, so both refuse with CUDA and say what to use instead; INVALID_ARG for arguments that no
- * version would take.
+ * A channel over the caller's own device buffers: `count` pointers to memory of `frame_size` bytes
+ * each on the GPU of the channel, announced with publish_external. They are shared in place if they
+ * lie in one allocation that the driver can export (made by cuMemCreate() with
+ * CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, mapped as a whole) at equal distances of a multiple of
+ * 16 bytes, and are 2 to 64; then they are the slots. Any others are copied on the GPU, once for
+ * each frame, which the log says when the channel is made and the statistics count (`copied`). The
+ * buffers stay the caller's, and must outlive the publisher. INVALID_ARG; errors as create.
  */
 CUFRAMES_API int cuframes_publisher_create_external(const cuframes_publisher_config_t *config,
                                                     void **ptrs, int32_t count, size_t frame_size,
                                                     cuframes_publisher_t **publisher);
-/** Announces one of those buffers, see cuframes_publisher_create_external(). */
+/**
+ * Announces one of those buffers as publish does, behind the work of `stream`. In place, a buffer is
+ * the caller's to write when acquire has given it; one that it did not ask for may be in the hands
+ * of a subscriber, or be the newest frame: then the call returns WOULD_BLOCK, the frame is dropped,
+ * and what a subscriber was reading has been overwritten by the program. Where frames are copied,
+ * `ptr` is the caller's again when the work that is in `stream` after the call is done; errors then
+ * also as acquire.
+ */
 CUFRAMES_API int cuframes_publisher_publish_external(cuframes_publisher_t *publisher, void *ptr,
                                                      void *stream, int64_t pts_ns);
 
@@ -155,7 +175,8 @@ CUFRAMES_API int cuframes_publisher_acquire_buffer(cuframes_publisher_t *publish
 
 /**
  * Announces the buffer with `meta` (NULL = nothing known) and, if `seq` is not NULL, tells its
- * sequence number. It does not take the caller's reference. A buffer can be published once:
+ * sequence number, which follows the order of the publish calls. It does not take the caller's
+ * reference; one that waits for its stream keeps one more. A buffer can be published once:
  * ALREADY_EXISTS the second time. A buffer of an earlier generation is refused with FORMAT once
  * a newer generation has been announced. INVALID_ARG for a crop outside the coded picture or
  * user data that is too long; then nothing was published. Under the wait policy the first frame of
@@ -177,6 +198,13 @@ CUFRAMES_API void *cuframes_buffer_data(cuframes_buffer_t *buffer);
 CUFRAMES_API const cuframes_layout_t *cuframes_buffer_layout(const cuframes_buffer_t *buffer);
 /** Start of one plane (no crop), and its pitch in bytes unless NULL; NULL if there is no such plane. */
 CUFRAMES_API void *cuframes_buffer_plane(cuframes_buffer_t *buffer, int32_t plane, uint32_t *pitch);
+/**
+ * Copies `size` bytes of host memory to `offset` in the slot, wherever that is: for GPU memory in
+ * the order of `stream` (NULL for host memory). The copy is complete on return. INVALID_ARG if it
+ * does not fit; CUDA.
+ */
+CUFRAMES_API int cuframes_buffer_write(cuframes_buffer_t *buffer, size_t offset, const void *data,
+                                       size_t size, void *stream);
 /** Generation the buffer belongs to. */
 CUFRAMES_API uint32_t cuframes_buffer_generation(const cuframes_buffer_t *buffer);
 
@@ -196,6 +224,9 @@ CUFRAMES_API int cuframes_publisher_reconfigure(cuframes_publisher_t *publisher,
  * descriptor is consumed, also on failure.
  */
 CUFRAMES_API int cuframes_publisher_add_client(cuframes_publisher_t *publisher, int fd);
+
+/** The CUDA context (a CUcontext) that the channel's next frames are in; NULL for host memory. */
+CUFRAMES_API void *cuframes_publisher_cuda_context(cuframes_publisher_t *publisher);
 
 /** What the channel is now. */
 CUFRAMES_API int cuframes_publisher_info(cuframes_publisher_t *publisher,

@@ -26,6 +26,13 @@ enum {
     CUFRAMES_SUBSCRIBER_RECONNECT = 1u << 0,
     /** Make cuframes_subscriber_fd() available: one more descriptor on each side. */
     CUFRAMES_SUBSCRIBER_POLL = 1u << 1,
+    /** Take copies of the frames where they cannot be read in place: through pinned host memory,
+     *  complete when `next` returns, counted in the statistics. Without it, the attachment is
+     *  refused with the reason. */
+    CUFRAMES_SUBSCRIBER_STAGED = 1u << 3,
+    /** Read in the calling thread's current CUDA context, and on its device, instead of the primary
+     *  context of `cuda_device`. It must outlive the subscriber and its frames. */
+    CUFRAMES_SUBSCRIBER_CURRENT_CONTEXT = 1u << 4,
     /** Keep the descriptor of the frames' memory, for cuframes_frame_fd(): one descriptor more for
      *  each generation. */
     CUFRAMES_SUBSCRIBER_FRAME_FD = 1u << 8,
@@ -40,6 +47,9 @@ typedef struct cuframes_subscriber_config {
     const char
         *consumer_name; /**< 1 to 63 printable characters, unique in the channel; NULL = made up */
     int mode;           /**< cuframes_subscriber_mode_t */
+    /** The GPU that reads frames in GPU memory: CUDA's index (cuframes_gpu_find() gives it for a
+     *  name), or CUFRAMES_GPU_OF_FRAMES. Another GPU than the frames' reads them in place where it
+     *  has peer access. */
     int32_t cuda_device;
     int32_t
         connect_timeout_ms; /**< below 0 waits for ever, 0 fails at once with NOT_FOUND, above 0 with TIMEOUT */
@@ -50,7 +60,7 @@ typedef struct cuframes_subscriber_config {
     float max_fps;  /**< give at most so many frames a second; 0 = all */
     uint32_t every; /**< give every n-th frame by sequence number; 0 and 1 = all */
     uint32_t
-        memory; /**< cuframes_memory_t: where the frames shall be readable; AUTO = where they are */
+        memory; /**< cuframes_memory_t: what shall read them, CPU (HOST) or GPU; AUTO = what is there */
     const char *runtime_dir; /**< NULL = the default */
     uint64_t _reserved[1];
 } cuframes_subscriber_config_t;
@@ -60,7 +70,9 @@ typedef struct cuframes_subscriber_config {
  * connect_timeout_ms); ALREADY_EXISTS (the name is in use); TOO_MANY (the channel is full, or
  * max_holds is more than it grants); NOT_FOUND also for a channel of packets alone, unless
  * CUFRAMES_SUBSCRIBER_PACKETS_ONLY is set; PERMISSION; PROTOCOL (another version, memory that is not
- * sealed, a description that does not add up).
+ * sealed, a description that does not add up); FORMAT (the frames are in GPU memory and the CPU is
+ * to read them: see CUFRAMES_SUBSCRIBER_STAGED); CUDA (a GPU is to read them and cannot: another
+ * GPU without access, one that this process does not see, no driver; the sentence says what to do).
  */
 CUFRAMES_API int cuframes_subscriber_create(const cuframes_subscriber_config_t *config,
                                             cuframes_subscriber_t **subscriber);
@@ -82,8 +94,10 @@ CUFRAMES_API int cuframes_subscriber_destroy(cuframes_subscriber_t *subscriber);
 
 /**
  * Holds the next frame and gives it to `frame`, to be released with cuframes_subscriber_release()
- * or cuframes_frame_release(). `stream` is reserved for channels in GPU memory and may be NULL:
- * a frame's contents are complete when it is given.
+ * or one of the functions of frame.h. A frame's contents are complete when it is given, copies
+ * (staged access) included, so that no stream has to wait for anything: `stream` is not used and may
+ * be NULL. Frames that were given back behind a stream count as held until its work is done; when no
+ * more may be held the call waits for them.
  *
  * timeout_ms: below 0 waits for ever; 0 returns WOULD_BLOCK when there is nothing; above 0
  * returns TIMEOUT. Other errors: TOO_MANY (as many frames are held as were granted; release one);

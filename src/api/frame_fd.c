@@ -12,8 +12,9 @@ CUFRAMES_API int cuframes_frame_fd(const cuframes_frame_t *frame, uint64_t *offs
     if (!frame || !offset)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "frame and offset must not be NULL");
     view = frame->view;
-    if (cuframes_frame_memory(frame) != CUFRAMES_MEMORY_HOST)
-        return cf_fail(CUFRAMES_ERR_FORMAT, "the frame is not in host memory");
+    if (view->memory->access != CUFRAMES_ACCESS_IN_PLACE ||
+        view->memory->place != CUFRAMES_MEMORY_HOST)
+        return cf_fail(CUFRAMES_ERR_FORMAT, "the frame is not read in place in host memory");
     if (view->frames_fd < 0)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG,
                        "no descriptor was kept: subscribe with CUFRAMES_SUBSCRIBER_FRAME_FD");

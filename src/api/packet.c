@@ -21,9 +21,8 @@ static int check_publisher(const cuframes_publisher_t *publisher)
     return CUFRAMES_OK;
 }
 
-CUFRAMES_API int
-cuframes_publisher_enable_packets(cuframes_publisher_t *publisher,
-                                  const cuframes_packet_ring_options_t *options)
+CUFRAMES_API int cuframes_publisher_enable_packets(cuframes_publisher_t *publisher,
+                                                   const cuframes_packet_ring_options_t *options)
 {
     int err = check_publisher(publisher);
 
@@ -63,8 +62,9 @@ CUFRAMES_API int cuframes_publisher_set_codec_extradata(cuframes_publisher_t *pu
     if (err)
         return err;
     if (size > CUFRAMES_MAX_EXTRADATA || (size > 0 && !extradata))
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "%zu bytes of extradata: at most %d, and a pointer",
-                       size, CUFRAMES_MAX_EXTRADATA);
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "%zu bytes of extradata: at most %d, and a pointer", size,
+                       CUFRAMES_MAX_EXTRADATA);
     return cf_packets_set_extradata(publisher, extradata, size);
 }
 
@@ -96,9 +96,8 @@ CUFRAMES_API int cuframes_subscriber_enable_packets(cuframes_subscriber_t *subsc
     return cuframes_subscriber_enable_packets_from(subscriber, NULL);
 }
 
-CUFRAMES_API int
-cuframes_subscriber_enable_packets_from(cuframes_subscriber_t *subscriber,
-                                        const cuframes_packet_options_t *options)
+CUFRAMES_API int cuframes_subscriber_enable_packets_from(cuframes_subscriber_t *subscriber,
+                                                         const cuframes_packet_options_t *options)
 {
     static const cuframes_packet_options_t defaults;
     int err = check_subscriber(subscriber);

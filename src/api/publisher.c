@@ -2,6 +2,7 @@
 /*
  * The public functions of publisher.h: check what the program says, then call inward.
  */
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -10,21 +11,15 @@
 
 #define PERMISSION_BITS 0777U
 
-static int refuse_external(void)
-{
-    return cf_fail(CUFRAMES_ERR_CUDA,
-                   "a program's own device buffers are GPU memory, which this version of cuframes "
-                   "does not share: let the library allocate the slots "
-                   "(CUFRAMES_OWNERSHIP_LIBRARY) and write the frames into them");
-}
-
 static int check_ownership(const cuframes_publisher_config_t *config)
 {
     switch (config->ownership) {
     case CUFRAMES_OWNERSHIP_LIBRARY:
         return CUFRAMES_OK;
     case CUFRAMES_OWNERSHIP_EXTERNAL:
-        return refuse_external();
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "a channel over the program's own buffers is made with "
+                       "cuframes_publisher_create_external()");
     default:
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "unknown ownership %d", (int)config->ownership);
     }
@@ -34,7 +29,8 @@ static int check_ownership(const cuframes_publisher_config_t *config)
  * memory is described. */
 static int check_config(const cuframes_publisher_config_t *config)
 {
-    const uint32_t known = CUFRAMES_PUBLISHER_NO_SOCKET | CUFRAMES_PUBLISHER_PACKETS_ONLY;
+    const uint32_t known = CUFRAMES_PUBLISHER_NO_SOCKET | CUFRAMES_PUBLISHER_PACKETS_ONLY |
+                           CUFRAMES_PUBLISHER_CURRENT_CONTEXT;
     char dir[CF_RUNTIME_DIR_SIZE];
     int err;
 
@@ -80,16 +76,6 @@ static int check_handle(const cuframes_publisher_t *publisher)
     return check_process(publisher);
 }
 
-static int check_stream(const void *stream)
-{
-    if (stream)
-        return cf_fail(
-            CUFRAMES_ERR_INVALID_ARG,
-            "a stream is given for a channel in host memory: finish the stream's work on "
-            "the frame first, then publish with NULL");
-    return CUFRAMES_OK;
-}
-
 CUFRAMES_API int cuframes_publisher_create(const cuframes_publisher_config_t *config,
                                            cuframes_publisher_t **publisher)
 {
@@ -98,7 +84,7 @@ CUFRAMES_API int cuframes_publisher_create(const cuframes_publisher_config_t *co
     if (!config || !publisher)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "config and publisher must not be NULL");
     err = check_config(config);
-    return err ? err : cf_publisher_create(config, publisher);
+    return err ? err : cf_publisher_create(config, NULL, publisher);
 }
 
 CUFRAMES_API int cuframes_publisher_destroy(cuframes_publisher_t *publisher)
@@ -112,24 +98,43 @@ CUFRAMES_API int cuframes_publisher_create_external(const cuframes_publisher_con
                                                     void **ptrs, int32_t count, size_t frame_size,
                                                     cuframes_publisher_t **publisher)
 {
+    cuframes_publisher_config_t asked;
+    struct cf_external *external;
+    int err;
+
     if (!config || !ptrs || !publisher || count < 1 || frame_size == 0)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG,
                        "config, ptrs, count, frame_size and publisher are all needed");
-    return refuse_external();
+    for (int32_t i = 0; i < count; i++)
+        if (!ptrs[i])
+            return cf_fail(CUFRAMES_ERR_INVALID_ARG, "pointer %d is NULL", i);
+    if (config->memory == CUFRAMES_MEMORY_HOST)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "a program's own buffers are GPU memory: for host memory let the library "
+                       "allocate the slots (cuframes_publisher_create())");
+    asked = *config;
+    asked.ownership = CUFRAMES_OWNERSHIP_LIBRARY;
+    if (asked.memory == CUFRAMES_MEMORY_AUTO)
+        asked.memory = CUFRAMES_MEMORY_CUDA;
+    if (count >= CUFRAMES_MIN_SLOTS && count <= CUFRAMES_MAX_SLOTS)
+        asked.ring_size = count;
+    if ((err = check_config(&asked)) != 0 ||
+        (err = cf_external_new(ptrs, (uint32_t)count, frame_size, &external)) != 0)
+        return err;
+    return cf_publisher_create(&asked, external, publisher);
 }
 
 CUFRAMES_API int cuframes_publisher_publish_external(cuframes_publisher_t *publisher, void *ptr,
                                                      void *stream, int64_t pts_ns)
 {
+    const cuframes_frame_meta_t meta = {.pts_ns = pts_ns};
     int err = check_handle(publisher);
 
-    (void)stream;
-    (void)pts_ns;
     if (err)
         return err;
     if (!ptr)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "ptr must not be NULL");
-    return refuse_external();
+    return cf_external_publish(publisher, ptr, stream, &meta);
 }
 
 CUFRAMES_API int cuframes_publisher_acquire(cuframes_publisher_t *publisher, void **ptr)
@@ -147,11 +152,9 @@ CUFRAMES_API int cuframes_publisher_publish(cuframes_publisher_t *publisher, voi
                                             int64_t pts_ns)
 {
     const cuframes_frame_meta_t meta = {.pts_ns = pts_ns};
-    int err;
+    int err = check_handle(publisher);
 
-    if ((err = check_handle(publisher)) != 0 || (err = check_stream(stream)) != 0)
-        return err;
-    return cf_publisher_publish_plain(publisher, &meta);
+    return err ? err : cf_publisher_publish_plain(publisher, stream, &meta);
 }
 
 CUFRAMES_API int cuframes_publisher_acquire_buffer(cuframes_publisher_t *publisher,
@@ -170,13 +173,13 @@ CUFRAMES_API int cuframes_publisher_publish_buffer(cuframes_publisher_t *publish
                                                    cuframes_buffer_t *buffer, void *stream,
                                                    const cuframes_frame_meta_t *meta, uint64_t *seq)
 {
-    int err;
+    int err = check_handle(publisher);
 
-    if ((err = check_handle(publisher)) != 0 || (err = check_stream(stream)) != 0)
+    if (err)
         return err;
     if (!buffer)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "the buffer is NULL");
-    return cf_publisher_publish(publisher, buffer, meta, seq);
+    return cf_publisher_publish(publisher, buffer, stream, meta, seq);
 }
 
 CUFRAMES_API cuframes_buffer_t *cuframes_buffer_ref(cuframes_buffer_t *buffer)
@@ -218,6 +221,49 @@ CUFRAMES_API void *cuframes_buffer_plane(cuframes_buffer_t *buffer, int32_t plan
 CUFRAMES_API uint32_t cuframes_buffer_generation(const cuframes_buffer_t *buffer)
 {
     return buffer->generation->info.generation;
+}
+
+CUFRAMES_API int cuframes_buffer_write(cuframes_buffer_t *buffer, size_t offset, const void *data,
+                                       size_t size, void *stream)
+{
+    struct cf_memory *memory;
+    uint8_t *to;
+    int err;
+
+    if (!buffer || (!data && size > 0))
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "buffer and data must not be NULL");
+    if ((err = check_process(buffer->generation->publisher)) != 0)
+        return err;
+    if (offset > buffer->generation->info.layout.size ||
+        size > buffer->generation->info.layout.size - offset)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "%zu bytes at %zu: the slot has %llu", size,
+                       offset, (unsigned long long)buffer->generation->info.layout.size);
+    memory = buffer->generation->memory;
+    to = (uint8_t *)cuframes_buffer_data(buffer) + offset;
+    if (memory->place == CUFRAMES_MEMORY_CUDA) {
+        err = cf_cuda_copy_in(memory->cuda, stream, to, data, size);
+        return err ? err : cf_cuda_finish(memory->cuda, stream);
+    }
+    if (stream)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "a stream is given for a slot in host memory");
+    memcpy(to, data, size);
+    return CUFRAMES_OK;
+}
+
+CUFRAMES_API void *cuframes_publisher_cuda_context(cuframes_publisher_t *publisher)
+{
+    const struct cf_generation *source;
+    const struct cf_cuda *cuda;
+    void *context;
+
+    if (check_handle(publisher) != CUFRAMES_OK)
+        return NULL;
+    pthread_mutex_lock(&publisher->lock);
+    source = cf_publisher_source(publisher);
+    cuda = source ? source->memory->cuda : NULL;
+    context = cuda ? cuda->context : NULL;
+    pthread_mutex_unlock(&publisher->lock);
+    return context;
 }
 
 CUFRAMES_API int cuframes_publisher_reconfigure(cuframes_publisher_t *publisher,

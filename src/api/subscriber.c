@@ -11,7 +11,8 @@
 static int check_config(const cuframes_subscriber_config_t *config)
 {
     const uint32_t known = CUFRAMES_SUBSCRIBER_RECONNECT | CUFRAMES_SUBSCRIBER_POLL |
-                           CUFRAMES_SUBSCRIBER_PACKETS_ONLY | CUFRAMES_SUBSCRIBER_FRAME_FD;
+                           CUFRAMES_SUBSCRIBER_PACKETS_ONLY | CUFRAMES_SUBSCRIBER_STAGED |
+                           CUFRAMES_SUBSCRIBER_CURRENT_CONTEXT | CUFRAMES_SUBSCRIBER_FRAME_FD;
 
     if (config->consumer_name && cf_name_check(config->consumer_name) != CUFRAMES_OK)
         return CUFRAMES_ERR_INVALID_ARG;
@@ -27,6 +28,8 @@ static int check_config(const cuframes_subscriber_config_t *config)
         (config->max_fps > 0 && config->max_fps < 1e-6F))
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "max_fps is %g: give frames a second, or 0",
                        (double)config->max_fps);
+    if (config->cuda_device < CUFRAMES_GPU_OF_FRAMES)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "there is no GPU %d", config->cuda_device);
     if (config->memory > CUFRAMES_MEMORY_CUDA)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "unknown kind of memory %u", config->memory);
     return CUFRAMES_OK;

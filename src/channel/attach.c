@@ -76,7 +76,11 @@ static int ask(cuframes_subscriber_t *s)
         .attach = {.mode = s->mode,
                    .max_holds = s->max_holds,
                    .flags = wanted_flags(s),
-                   .memory = s->memory},
+                   /* Copies, and GPUs that read host memory, are this side's business. */
+                   .memory =
+                       s->memory == CUFRAMES_MEMORY_HOST && !(s->flags & CUFRAMES_SUBSCRIBER_STAGED)
+                           ? CUFRAMES_MEMORY_HOST
+                           : CUFRAMES_MEMORY_AUTO},
     };
 
     memcpy(message.attach.name, s->name, sizeof(message.attach.name));

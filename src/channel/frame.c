@@ -25,6 +25,8 @@ cuframes_frame_t *cf_frame_take(cuframes_subscriber_t *subscriber, const struct 
     frame->subscriber = subscriber;
     frame->view = cf_view_ref(subscriber->view);
     frame->hold = *hold;
+    frame->data = NULL;
+    frame->stage = CF_NO_STAGE;
     return frame;
 }
 
@@ -34,6 +36,7 @@ void cf_frame_return(cuframes_frame_t *frame)
     struct cf_view *view = frame->view;
     uint64_t bit = UINT64_C(1) << (frame - subscriber->frames);
 
+    cf_memory_put(view->memory, frame->stage);
     /* Release: pairs with the acquire in cf_frame_take(). */
     atomic_fetch_or_explicit(&subscriber->free_frames, bit, memory_order_release);
     /* Last: the view may take the subscriber with it. */
@@ -59,6 +62,14 @@ uint32_t cf_frames_held(const cuframes_subscriber_t *subscriber)
     uint64_t bits = atomic_load_explicit(&subscriber->free_frames, memory_order_relaxed);
 
     return (uint32_t)__builtin_popcountll(~bits);
+}
+
+int cf_frame_fetch(cuframes_frame_t *frame)
+{
+    const struct cf_view *view = frame->view;
+
+    return cf_memory_get(view->memory, view->slot_offset + frame->hold.slot * view->slot_stride,
+                         &frame->data, &frame->stage);
 }
 
 int cf_frame_read(cuframes_frame_t *frame)
@@ -99,8 +110,7 @@ CUFRAMES_API int cuframes_frame_release(cuframes_frame_t *frame)
 
 CUFRAMES_API const void *cuframes_frame_data(const cuframes_frame_t *frame)
 {
-    return (const uint8_t *)frame->view->memory->base + frame->view->slot_offset +
-           frame->hold.slot * frame->view->slot_stride;
+    return frame->data;
 }
 
 CUFRAMES_API void *cuframes_frame_cuda_ptr(const cuframes_frame_t *frame)
@@ -115,7 +125,7 @@ CUFRAMES_API size_t cuframes_frame_data_size(const cuframes_frame_t *frame)
 
 CUFRAMES_API cuframes_memory_t cuframes_frame_memory(const cuframes_frame_t *frame)
 {
-    return frame->view->info.memory;
+    return frame->view->memory->place;
 }
 
 CUFRAMES_API cuframes_format_t cuframes_frame_format(const cuframes_frame_t *frame)

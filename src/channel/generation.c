@@ -5,6 +5,7 @@
 #include "channel/generation.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -69,7 +70,6 @@ static int describe_picture(const cuframes_publisher_config_t *config,
 
 int cf_generation_describe(const cuframes_publisher_config_t *config, cuframes_channel_info_t *info)
 {
-    const struct cf_memory_kind *kind;
     int err;
 
     *info = (cuframes_channel_info_t){
@@ -91,10 +91,8 @@ int cf_generation_describe(const cuframes_publisher_config_t *config, cuframes_c
     if ((err = describe_slots(config, info)) != 0 ||
         (err = check_fraction("the frame rate", config->fps_num, config->fps_den)) != 0 ||
         (err = check_fraction("the pixel shape", config->sar_num, config->sar_den)) != 0 ||
-        (err = describe_picture(config, info)) != 0 ||
-        (err = cf_memory_kind_find(config->memory, &kind)) != 0)
+        (err = describe_picture(config, info)) != 0)
         return err;
-    info->memory = kind->kind;
     return CUFRAMES_OK;
 }
 
@@ -111,26 +109,11 @@ static int frames_size(const cuframes_channel_info_t *info, uint64_t *stride, ui
     return CUFRAMES_OK;
 }
 
-static int allocate(struct cf_generation *generation)
-{
-    const cuframes_channel_info_t *info = &generation->info;
-    const struct cf_memory_kind *kind;
-    uint64_t size = 0;
-    int err;
-
-    if ((err = frames_size(info, &generation->slot_stride, &size)) != 0 ||
-        (err = cf_memory_kind_find(info->memory, &kind)) != 0 ||
-        (err = kind->create(size, &generation->memory)) != 0)
-        return err;
-    return cf_shm_create("cuframes-control", cf_ring_size((uint32_t)info->slots),
-                         CF_SHM_MAKER_WRITES, &generation->control_fd, &generation->control);
-}
-
-int cf_generation_create(const cuframes_channel_info_t *info, cuframes_publisher_t *publisher,
-                         struct cf_generation **generation)
+/* A generation without memory for frames. */
+static int generation_new(const cuframes_channel_info_t *info, cuframes_publisher_t *publisher,
+                          struct cf_generation **generation)
 {
     struct cf_generation *new = cf_sys.calloc(1, sizeof(*new));
-    int err;
 
     if (!new)
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
@@ -142,7 +125,21 @@ int cf_generation_create(const cuframes_channel_info_t *info, cuframes_publisher
         new->buffers[i].generation = new;
         new->buffers[i].slot = i;
     }
-    err = allocate(new);
+    *generation = new;
+    return CUFRAMES_OK;
+}
+
+/* Says where the memory is, and makes the ring. Gives the generation up on failure. */
+static int complete(struct cf_generation *new, struct cf_generation **generation)
+{
+    cuframes_channel_info_t *info = &new->info;
+    int err;
+
+    info->memory = new->memory->place;
+    if (new->memory->cuda)
+        memcpy(info->gpu_uuid, new->memory->cuda->uuid, sizeof(info->gpu_uuid));
+    err = cf_shm_create("cuframes-control", cf_ring_size((uint32_t)info->slots),
+                        CF_SHM_MAKER_WRITES, &new->control_fd, &new->control);
     if (err) {
         cf_generation_unref(new);
         return err;
@@ -150,6 +147,48 @@ int cf_generation_create(const cuframes_channel_info_t *info, cuframes_publisher
     cf_writer_init(&new->writer, new->control.addr, (uint32_t)info->slots, info->generation);
     *generation = new;
     return CUFRAMES_OK;
+}
+
+int cf_generation_create(const cuframes_channel_info_t *info, const struct cf_memory_place *place,
+                         cuframes_publisher_t *publisher, struct cf_generation **generation)
+{
+    struct cf_generation *new;
+    uint64_t size = 0;
+    int err = generation_new(info, publisher, &new);
+
+    if (err)
+        return err;
+    if ((err = frames_size(info, &new->slot_stride, &size)) != 0 ||
+        (err = cf_memory_create(place, size, &new->memory)) != 0) {
+        cf_generation_unref(new);
+        return err;
+    }
+    new->info.notes = place->notes;
+    return complete(new, generation);
+}
+
+int cf_generation_adopt(const cuframes_channel_info_t *info, struct cf_memory *memory,
+                        uint64_t slot_offset, uint64_t slot_stride, cuframes_publisher_t *publisher,
+                        struct cf_generation **generation)
+{
+    struct cf_generation *new;
+    int err = generation_new(info, publisher, &new);
+
+    if (err) {
+        cf_memory_destroy(memory);
+        return err;
+    }
+    new->memory = memory;
+    new->slot_offset = slot_offset;
+    new->slot_stride = slot_stride;
+    return complete(new, generation);
+}
+
+uint64_t cf_generation_frames_size(const struct cf_generation *generation)
+{
+    if (generation->memory->place == CUFRAMES_MEMORY_CUDA)
+        return generation->memory->size;
+    return generation->slot_stride * (uint64_t)generation->info.slots;
 }
 
 struct cf_generation *cf_generation_ref(struct cf_generation *generation)
@@ -171,5 +210,6 @@ void cf_generation_unref(struct cf_generation *generation)
 
 void *cf_generation_slot(const struct cf_generation *generation, uint32_t slot)
 {
-    return (uint8_t *)generation->memory->base + slot * generation->slot_stride;
+    return (uint8_t *)generation->memory->base + generation->slot_offset +
+           slot * generation->slot_stride;
 }

@@ -26,7 +26,7 @@ struct cuframes_buffer {
 struct cf_generation {
     atomic_uint refs;
     cuframes_channel_info_t info; /* without pid */
-    uint64_t slot_stride;
+    uint64_t slot_stride, slot_offset;
     struct cf_map control;
     int control_fd;
     struct cf_memory *memory;
@@ -36,13 +36,21 @@ struct cf_generation {
 };
 
 /* Turns a configuration into a description, with every default filled in and every value checked.
- * The key and the number of the generation are left empty. */
+ * The key, the number of the generation and where its memory is are left empty. */
 int cf_generation_describe(const cuframes_publisher_config_t *config,
                            cuframes_channel_info_t *info);
 
-/* Allocates a generation of that description, with one reference. */
-int cf_generation_create(const cuframes_channel_info_t *info, cuframes_publisher_t *publisher,
-                         struct cf_generation **generation);
+/* Allocates a generation of that description at `place`, with one reference. */
+int cf_generation_create(const cuframes_channel_info_t *info, const struct cf_memory_place *place,
+                         cuframes_publisher_t *publisher, struct cf_generation **generation);
+
+/* The same over memory that there is (consumed, also on failure). */
+int cf_generation_adopt(const cuframes_channel_info_t *info, struct cf_memory *memory,
+                        uint64_t slot_offset, uint64_t slot_stride, cuframes_publisher_t *publisher,
+                        struct cf_generation **generation);
+
+/* Bytes of frame memory that a subscriber is to map. */
+uint64_t cf_generation_frames_size(const struct cf_generation *generation);
 
 struct cf_generation *cf_generation_ref(struct cf_generation *generation);
 /* NULL is fine. */

@@ -19,7 +19,7 @@ struct cf_packet_pool;
 struct cuframes_packet {
     struct cf_packet_pool *pool;
     struct cuframes_packet *next; /* while it is free */
-    uint32_t class; /* of its size */
+    uint32_t class;               /* of its size */
     uint32_t size;
     uint64_t seq;
     uint64_t lost;

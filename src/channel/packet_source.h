@@ -64,11 +64,11 @@ struct cf_subscriber_packets {
     struct cf_packet_source *source;
     const struct cf_packet_streams *current; /* of the newest packet given; NULL before */
     struct cf_packet_pool *pool;
-    bool skipping;     /* to the next packet at which reading can start */
-    bool overrun;      /* since an overrun, which began at `overrun_from` */
-    uint32_t missing;  /* generation whose description has not come yet; 0 = none */
-    uint32_t flags;    /* for the next packet */
-    uint64_t wanted;   /* number of the packet it looks for next */
+    bool skipping;    /* to the next packet at which reading can start */
+    bool overrun;     /* since an overrun, which began at `overrun_from` */
+    uint32_t missing; /* generation whose description has not come yet; 0 = none */
+    uint32_t flags;   /* for the next packet */
+    uint64_t wanted;  /* number of the packet it looks for next */
     uint64_t overrun_from;
     uint64_t lost; /* to tell with the next packet */
     _Atomic uint64_t received, total_lost;
@@ -102,5 +102,4 @@ void cf_packets_begin(cuframes_subscriber_t *subscriber);
 int cf_packets_next(cuframes_subscriber_t *subscriber, cuframes_packet_t **packet,
                     int32_t timeout_ms);
 /* The descriptions that stream() and stream_count() tell of; NO_CODEC_PARAMS if there are none. */
-int cf_packets_streams(cuframes_subscriber_t *subscriber,
-                       const struct cf_packet_streams **streams);
+int cf_packets_streams(cuframes_subscriber_t *subscriber, const struct cf_packet_streams **streams);

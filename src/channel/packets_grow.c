@@ -97,7 +97,8 @@ static bool fits(const struct cf_packet_writer *w, uint64_t needed, uint32_t siz
 
     if (needed < w->head)
         room += w->end - cf_packet_writer_position(w, needed);
-    return room <= data_size && w->head - needed < index_size && cf_packet_room(size) <= data_size / 2;
+    return room <= data_size && w->head - needed < index_size &&
+           cf_packet_room(size) <= data_size / 2;
 }
 
 static void grow(cuframes_publisher_t *publisher, uint64_t needed, uint32_t size)

@@ -97,8 +97,8 @@ static int resolve_options(const cuframes_packet_ring_options_t *options,
     o->data_size = round_up(o->data_size, CF_PACKET_ALIGNMENT);
     o->max_data_size = round_up(o->max_data_size, CF_PACKET_ALIGNMENT);
     if (!o->max_packet_size)
-        o->max_packet_size = DEFAULT_MAX_PACKET < most_data(o) / 2 ? DEFAULT_MAX_PACKET
-                                                                   : most_data(o) / 2;
+        o->max_packet_size =
+            DEFAULT_MAX_PACKET < most_data(o) / 2 ? DEFAULT_MAX_PACKET : most_data(o) / 2;
     if (o->max_packet_size > most_data(o) / 2)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG,
                        "max_packet_size is %u: at most half of the ring's %u bytes are possible",
@@ -254,8 +254,9 @@ static int begin_generation(cuframes_publisher_t *publisher, const cuframes_stre
 
 static int no_ring(void)
 {
-    return cf_fail(CUFRAMES_ERR_NO_PACKET_RING,
-                   "the channel has no packet ring: call cuframes_publisher_enable_packets() first");
+    return cf_fail(
+        CUFRAMES_ERR_NO_PACKET_RING,
+        "the channel has no packet ring: call cuframes_publisher_enable_packets() first");
 }
 
 /* The packets of a publisher, locked for writing; NULL if it has none. */
@@ -388,9 +389,8 @@ int cf_packets_enable(cuframes_publisher_t *publisher,
 static int check_packet(const struct cf_packets *packets, const cuframes_packet_desc_t *packet)
 {
     if (packets->stream_count == 0)
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
-                       "the channel's streams are not described: call "
-                       "cuframes_publisher_set_streams() first");
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "the channel's streams are not described: call "
+                                                 "cuframes_publisher_set_streams() first");
     if (packet->stream >= packets->stream_count)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "a packet of stream %u: the channel has %u",
                        packet->stream, packets->stream_count);
@@ -415,9 +415,9 @@ static int check_packet(const struct cf_packets *packets, const cuframes_packet_
 static struct cf_packet_meta ring_meta(const struct cf_packets *packets,
                                        const cuframes_packet_desc_t *packet, int64_t now)
 {
-    const bool start = packets->first_video < 0 ||
-                       ((packet->flags & CUFRAMES_PKT_FLAG_KEY) &&
-                        packet->stream == (uint32_t)packets->first_video);
+    const bool start =
+        packets->first_video < 0 || ((packet->flags & CUFRAMES_PKT_FLAG_KEY) &&
+                                     packet->stream == (uint32_t)packets->first_video);
 
     return (struct cf_packet_meta){
         .pts_ns = packet->pts_ns,
@@ -474,7 +474,8 @@ int cf_packets_send(cuframes_publisher_t *publisher, const cuframes_packet_desc_
     }
     if (!err) {
         meta = ring_meta(packets, packet, now);
-        number = cf_packet_writer_put(&packets->writer, packet->data, (uint32_t)packet->size, &meta);
+        number =
+            cf_packet_writer_put(&packets->writer, packet->data, (uint32_t)packet->size, &meta);
         announce(publisher, packet->size, now);
         if (seq)
             *seq = number;

@@ -227,7 +227,8 @@ static int take(cuframes_subscriber_t *s, cuframes_packet_t **packet)
 
 static bool is_news(const cuframes_subscriber_t *s)
 {
-    return s->packets.source && !s->packets.missing && cf_packet_reader_has(reader_of(s), s->packets.wanted);
+    return s->packets.source && !s->packets.missing &&
+           cf_packet_reader_has(reader_of(s), s->packets.wanted);
 }
 
 /* Hears what the publisher has to say, at the latest at `deadline`. */

@@ -99,8 +99,8 @@ static void find_next(const struct cf_packets *packets, const struct cf_client *
         if (g->number <= client->packets.generation)
             continue;
         next->memory = cf_packet_memory_ref(g->parameters);
-        next->message = (struct cf_message){
-            .type = CF_MSG_STREAMS, .streams = {.generation = g->number, .size = g->size}};
+        next->message = (struct cf_message){.type = CF_MSG_STREAMS,
+                                            .streams = {.generation = g->number, .size = g->size}};
         return;
     }
 }
@@ -216,7 +216,8 @@ int cf_packets_attach(cuframes_publisher_t *publisher, struct cf_client *client,
     if ((err = make_page(&client->packets.page)) != 0)
         return err;
     if ((flags & CF_PACKETS_WAKE_SOCKET) &&
-        (err = cf_wake_socket_make(&client->packets.wake_socket, &client->packets.peer_socket)) != 0)
+        (err = cf_wake_socket_make(&client->packets.wake_socket, &client->packets.peer_socket)) !=
+            0)
         return err;
     pthread_mutex_lock(&publisher->lock);
     if (!client->packets.listed)

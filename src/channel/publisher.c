@@ -19,6 +19,9 @@
 
 static void publisher_free(cuframes_publisher_t *publisher)
 {
+    cf_completion_fini(&publisher->completion);
+    cf_external_free(publisher->external);
+    cf_cuda_unref(publisher->current_cuda);
     cf_generation_unref(publisher->current);
     cf_generation_unref(publisher->prepared);
     cf_packets_free(publisher->packets);
@@ -52,21 +55,57 @@ static int open_endpoint(cuframes_publisher_t *publisher, const cuframes_publish
     return CUFRAMES_OK;
 }
 
-static void close_endpoint(cuframes_publisher_t *publisher)
+void cf_publisher_close_endpoint(cuframes_publisher_t *publisher)
 {
     cf_fork_guard_remove(&publisher->endpoint_guard);
     cf_endpoint_close(&publisher->endpoint);
 }
 
-/* Allocates a generation with the next number. Not under the lock: reserving memory takes time. */
-static int make_generation(cuframes_publisher_t *publisher, cuframes_channel_info_t *info,
+/* Allocates a generation with the next number, and starts the thread that its memory needs. Not
+ * under the lock: reserving memory takes time. */
+static int make_generation(cuframes_publisher_t *publisher,
+                           const cuframes_publisher_config_t *config, cuframes_channel_info_t *info,
                            struct cf_generation **generation)
 {
+    struct cf_memory_place place;
+    struct cf_generation *new;
+    int err;
+
     memcpy(info->key, publisher->key, sizeof(info->key));
     pthread_mutex_lock(&publisher->lock);
     info->generation = ++publisher->last_generation;
     pthread_mutex_unlock(&publisher->lock);
-    return cf_generation_create(info, publisher, generation);
+    err = cf_memory_choose(config->memory, config->cuda_device, publisher->current_cuda, &place);
+    if (err)
+        return err;
+    if (publisher->external)
+        err = cf_external_generation(publisher->external, info, &place, publisher, &new);
+    else
+        err = cf_generation_create(info, &place, publisher, &new);
+    cf_memory_place_fini(&place);
+    if (err)
+        return err;
+    if (new->memory->cuda && (err = cf_completion_start(publisher)) != 0) {
+        cf_generation_unref(new);
+        return err;
+    }
+    *generation = new;
+    return CUFRAMES_OK;
+}
+
+/* Takes the calling thread's context, if that was asked for and there is a GPU at all. */
+static int take_context(cuframes_publisher_t *publisher, const cuframes_publisher_config_t *config)
+{
+    const struct cf_driver *driver;
+    int err;
+
+    if (!(config->flags & CUFRAMES_PUBLISHER_CURRENT_CONTEXT) ||
+        config->memory == CUFRAMES_MEMORY_HOST)
+        return CUFRAMES_OK;
+    err = cf_driver_load(&driver);
+    if (err)
+        return config->memory == CUFRAMES_MEMORY_AUTO ? CUFRAMES_OK : err;
+    return cf_cuda_open_current(&publisher->current_cuda);
 }
 
 static int make_first_generation(cuframes_publisher_t *publisher,
@@ -78,20 +117,26 @@ static int make_first_generation(cuframes_publisher_t *publisher,
     if (config->flags & CUFRAMES_PUBLISHER_PACKETS_ONLY)
         return CUFRAMES_OK;
     if ((err = cf_generation_describe(config, &info)) != 0 ||
-        (err = make_generation(publisher, &info, &publisher->current)) != 0)
+        (err = take_context(publisher, config)) != 0 ||
+        (err = make_generation(publisher, config, &info, &publisher->current)) != 0)
         return err;
     publisher->stats.generations = 1;
     return CUFRAMES_OK;
 }
 
-int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publisher_t **publisher)
+int cf_publisher_create(const cuframes_publisher_config_t *config, struct cf_external *external,
+                        cuframes_publisher_t **publisher)
 {
     cuframes_publisher_t *new;
     int err;
 
     new = cf_sys.calloc(1, sizeof(*new));
-    if (!new)
+    if (!new) {
+        cf_external_free(external);
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
+    }
+    new->external = external;
+    cf_completion_init(&new->completion);
     new->refs = 1;
     new->endpoint.socket = new->epoll = new->kick = new->spare_fd = -1;
     new->max_subscribers =
@@ -104,20 +149,21 @@ int cf_publisher_create(const cuframes_publisher_config_t *config, cuframes_publ
     for (uint32_t i = 0; i < new->allowed_count; i++)
         new->allowed[i] = config->allowed_users[i];
 
+    new->fork_count = cf_fork_count();
     if ((err = make_first_generation(new, config)) != 0)
         goto free_publisher;
     CF_POINT("publisher.memory_made");
     if ((err = open_endpoint(new, config)) != 0)
         goto free_publisher;
-    new->fork_count = cf_fork_count();
     if ((err = cf_service_start(new)) != 0)
         goto close_name;
     *publisher = new;
     return CUFRAMES_OK;
 
 close_name:
-    close_endpoint(new);
+    cf_publisher_close_endpoint(new);
 free_publisher:
+    cf_completion_stop(new);
     publisher_free(new);
     return err;
 }
@@ -133,9 +179,11 @@ void cf_publisher_destroy(cuframes_publisher_t *publisher)
         cf_publisher_unref(publisher);
         return;
     }
+    /* What is published is announced, while subscribers are there to take it. */
+    cf_completion_stop(publisher);
     /* The thread uses the socket. Then the name, so that whoever sees the end can take it. */
     cf_service_stop(publisher);
-    close_endpoint(publisher);
+    cf_publisher_close_endpoint(publisher);
     pthread_mutex_lock(&publisher->lock);
     plain = publisher->plain;
     publisher->plain = NULL;
@@ -153,23 +201,22 @@ struct cf_generation *cf_publisher_source(const cuframes_publisher_t *publisher)
     return publisher->prepared ? publisher->prepared : publisher->current;
 }
 
-static int no_own_slot(void)
-{
-    return cf_fail(CUFRAMES_ERR_TOO_MANY, "every slot is in this program's own hands: publish or "
-                                          "drop some, or make the channel with more slots");
-}
-
 static int no_frames(void)
 {
     return cf_fail(CUFRAMES_ERR_INVALID_ARG, "this channel was made for packets alone: make it "
                                              "without CUFRAMES_PUBLISHER_PACKETS_ONLY");
 }
 
-static int drop(cuframes_publisher_t *publisher, struct cf_generation *from)
+static int drop(cuframes_publisher_t *publisher, struct cf_generation *from, bool pending)
 {
     publisher->stats.dropped++;
     /* Relaxed: a figure for display. */
     atomic_fetch_add_explicit(&from->writer.header->dropped, 1, memory_order_relaxed);
+    if (pending)
+        return cf_fail(
+            CUFRAMES_ERR_WOULD_BLOCK,
+            "every slot waits for GPU work: the frame is dropped; more slots (ring_size) "
+            "prevent it, or waiting for a stream now and then");
     return cf_fail(CUFRAMES_ERR_WOULD_BLOCK,
                    "every slot is held by subscribers: the frame is dropped; more slots, or fewer "
                    "holds for each subscriber (max_holds), prevent it");
@@ -192,28 +239,57 @@ static int find_slot(cuframes_publisher_t *publisher, struct cf_generation **gen
         if (blocker.slot == CF_NO_SLOT || !cf_clients_check_claims(publisher))
             break;
     }
-    if (blocker.slot == CF_NO_SLOT)
-        return no_own_slot();
+    if (blocker.slot == CF_NO_SLOT && publisher->completion.count == 0)
+        return cf_no_own_slot();
     if (!wait)
-        return drop(publisher, from);
-    return cf_wait_for_slot(publisher, generation, slot) ? no_own_slot() : CUFRAMES_OK;
+        return drop(publisher, from, blocker.slot == CF_NO_SLOT);
+    return cf_wait_for_slot(publisher, generation, slot);
+}
+
+/* The buffer of a slot that has been claimed, with one reference. */
+static cuframes_buffer_t *take_buffer(cuframes_publisher_t *publisher,
+                                      struct cf_generation *generation, uint32_t slot)
+{
+    cuframes_buffer_t *found = &generation->buffers[slot];
+
+    atomic_store_explicit(&found->refs, 1, memory_order_relaxed);
+    found->published = false;
+    cf_generation_ref(generation);
+    atomic_fetch_add_explicit(&publisher->refs, 1, memory_order_relaxed);
+    return found;
 }
 
 static int acquire_locked(cuframes_publisher_t *publisher, cuframes_buffer_t **buffer)
 {
     struct cf_generation *generation;
-    cuframes_buffer_t *found;
     uint32_t slot;
-    int err = publisher->current ? find_slot(publisher, &generation, &slot) : no_frames();
+    int err;
+
+    if (!publisher->current)
+        return no_frames();
+    if ((err = cf_publisher_failure(publisher)) != 0 ||
+        (err = find_slot(publisher, &generation, &slot)) != 0)
+        return err;
+    *buffer = take_buffer(publisher, generation, slot);
+    return CUFRAMES_OK;
+}
+
+int cf_publisher_acquire_slot(cuframes_publisher_t *publisher, uint32_t slot,
+                              cuframes_buffer_t **buffer)
+{
+    struct cf_generation *from = publisher->current;
+    const bool wait = from->info.policy == CUFRAMES_POLICY_STRICT_WAIT;
+    int err = cf_publisher_failure(publisher);
 
     if (err)
         return err;
-    found = &generation->buffers[slot];
-    atomic_store_explicit(&found->refs, 1, memory_order_relaxed);
-    found->published = false;
-    cf_generation_ref(generation);
-    atomic_fetch_add_explicit(&publisher->refs, 1, memory_order_relaxed);
-    *buffer = found;
+    if (!cf_writer_claim(&from->writer, &publisher->peers, slot, wait)) {
+        publisher->stats.dropped++;
+        return cf_fail(CUFRAMES_ERR_WOULD_BLOCK,
+                       "the buffer is still read, or is the newest frame: the frame is dropped; "
+                       "ask with cuframes_publisher_acquire() for one to write into");
+    }
+    *buffer = take_buffer(publisher, from, slot);
     return CUFRAMES_OK;
 }
 
@@ -311,7 +387,7 @@ int cf_publisher_acquire_plain(cuframes_publisher_t *publisher, void **ptr)
 
 /* Makes a newer generation the current one: the prepared one, or one that was prepared before it
  * and of which the program still had a buffer. */
-static void switch_generation(cuframes_publisher_t *publisher, struct cf_generation *new)
+void cf_publisher_switch(cuframes_publisher_t *publisher, struct cf_generation *new)
 {
     struct cf_generation *old = publisher->current;
 
@@ -400,21 +476,25 @@ static int check_publish(const cuframes_publisher_t *publisher, const cuframes_b
                          const cuframes_frame_meta_t *meta)
 {
     const struct cf_generation *generation = buffer->generation;
+    const struct cf_generation *newest = cf_completion_newest(publisher);
+    int err = cf_publisher_failure(publisher);
 
+    if (err)
+        return err;
     if (generation->publisher != publisher)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "the buffer belongs to another publisher");
     if (buffer->published)
         return cf_fail(CUFRAMES_ERR_ALREADY_EXISTS,
                        "the buffer is published already: acquire another for the next frame");
-    if (generation->info.generation < publisher->current->info.generation)
+    if (generation->info.generation < newest->info.generation)
         return cf_fail(CUFRAMES_ERR_FORMAT,
                        "the buffer is of generation %u, the channel has gone on to %u",
-                       generation->info.generation, publisher->current->info.generation);
+                       generation->info.generation, newest->info.generation);
     return check_meta(&generation->info, meta);
 }
 
-static uint64_t announce(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
-                         const cuframes_frame_meta_t *meta)
+uint64_t cf_publisher_announce(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
+                               const cuframes_frame_meta_t *meta)
 {
     struct cf_generation *generation = buffer->generation;
     const int64_t now = cf_now_ns();
@@ -427,8 +507,9 @@ static uint64_t announce(cuframes_publisher_t *publisher, cuframes_buffer_t *buf
     return seq;
 }
 
-static int publish_locked(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
-                          const cuframes_frame_meta_t *meta, uint64_t *seq)
+/* Announces a buffer of host memory at once. */
+static int publish_now(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
+                       const cuframes_frame_meta_t *meta, uint64_t *seq)
 {
     const bool wait = buffer->generation->info.policy == CUFRAMES_POLICY_STRICT_WAIT;
     int64_t deadline = 0;
@@ -444,46 +525,83 @@ static int publish_locked(cuframes_publisher_t *publisher, cuframes_buffer_t *bu
     if (err)
         return err;
     if (first)
-        switch_generation(publisher, buffer->generation);
-    number = announce(publisher, buffer, meta);
+        cf_publisher_switch(publisher, buffer->generation);
+    number = cf_publisher_announce(publisher, buffer, meta);
     if (seq)
         *seq = number;
     return CUFRAMES_OK;
 }
 
-int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
+/* Leaves a buffer to the thread that waits for streams. */
+static int publish_later(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer, void *stream,
                          const cuframes_frame_meta_t *meta, uint64_t *seq)
 {
-    static const cuframes_frame_meta_t nothing_known = {.pts_ns = CUFRAMES_NO_TIME};
-    int err;
+    struct cf_pending *pending;
+    uint64_t number;
+    int err = cf_completion_prepare(publisher, buffer->generation->memory->cuda, stream, &pending);
 
+    if (err)
+        return err;
     pthread_mutex_lock(&publisher->lock);
-    err = publish_locked(publisher, buffer, meta ? meta : &nothing_known, seq);
+    err = check_publish(publisher, buffer, meta);
+    if (err) {
+        cf_completion_discard(publisher, pending);
+    } else {
+        number = cf_completion_submit(publisher, pending, buffer, meta);
+        if (seq)
+            *seq = number;
+    }
     pthread_mutex_unlock(&publisher->lock);
     return err;
 }
 
-int cf_publisher_publish_plain(cuframes_publisher_t *publisher, const cuframes_frame_meta_t *meta)
+static int check_stream(const cuframes_buffer_t *buffer, const void *stream)
 {
-    struct cf_generation *generation;
+    if (stream && buffer->generation->memory->place == CUFRAMES_MEMORY_HOST)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "a stream is given for a channel in host memory: finish the stream's work "
+                       "on the frame first, then publish with NULL");
+    return CUFRAMES_OK;
+}
+
+int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer, void *stream,
+                         const cuframes_frame_meta_t *meta, uint64_t *seq)
+{
+    static const cuframes_frame_meta_t nothing_known = {.pts_ns = CUFRAMES_NO_TIME};
+    bool later;
+    int err = check_stream(buffer, stream);
+
+    if (err)
+        return err;
+    if (!meta)
+        meta = &nothing_known;
+    pthread_mutex_lock(&publisher->lock);
+    /* Behind frames that wait for their streams a frame of host memory has to wait too. */
+    later = buffer->generation->memory->cuda || publisher->completion.count > 0;
+    if (!later)
+        err = publish_now(publisher, buffer, meta, seq);
+    pthread_mutex_unlock(&publisher->lock);
+    return later ? publish_later(publisher, buffer, stream, meta, seq) : err;
+}
+
+int cf_publisher_publish_plain(cuframes_publisher_t *publisher, void *stream,
+                               const cuframes_frame_meta_t *meta)
+{
     cuframes_buffer_t *buffer;
-    bool last;
     int err;
 
     pthread_mutex_lock(&publisher->lock);
     buffer = publisher->plain;
-    if (!buffer) {
-        pthread_mutex_unlock(&publisher->lock);
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
-                       "there is nothing to publish: acquire a slot and fill it first");
-    }
-    publisher->plain = NULL;
-    generation = buffer->generation;
-    err = publish_locked(publisher, buffer, meta, NULL);
-    last = unref_locked(publisher, buffer);
+    err = buffer ? check_stream(buffer, stream)
+                 : cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                           "there is nothing to publish: acquire a slot and fill it first");
+    if (!err)
+        publisher->plain = NULL;
     pthread_mutex_unlock(&publisher->lock);
-    if (last)
-        forget_buffer(publisher, generation);
+    if (err)
+        return err;
+    err = cf_publisher_publish(publisher, buffer, stream, meta, NULL);
+    cf_buffer_unref(buffer);
     return err;
 }
 
@@ -497,13 +615,16 @@ int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
 
     if (!publisher->current)
         return no_frames();
+    if (publisher->external)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "a channel over the program's own buffers cannot change: make another");
     pthread_mutex_lock(&publisher->lock);
     asked.policy = publisher->current->info.policy;
     asked.consumer_ack_timeout_ms = publisher->current->info.ack_timeout_ms;
     pthread_mutex_unlock(&publisher->lock);
     if ((err = cf_generation_describe(&asked, &info)) != 0)
         return err;
-    if ((err = make_generation(publisher, &info, &new)) != 0)
+    if ((err = make_generation(publisher, &asked, &info, &new)) != 0)
         return err;
     pthread_mutex_lock(&publisher->lock);
     /* Of two that were asked for at once the newer number stays. */
@@ -551,6 +672,7 @@ void cf_publisher_read_stats(cuframes_publisher_t *publisher, cuframes_publisher
     *stats = publisher->stats;
     stats->subscribers = cf_clients_count(publisher);
     stats->frame_subscribers = publisher->peers.count;
+    stats->pending = publisher->completion.count;
     stats->slots_held = publisher->current ? slots_held(publisher) : 0;
     stats->fps = frame_rate(publisher);
 }

@@ -14,6 +14,8 @@
 #include <cuframes/publisher.h>
 
 #include "base/fork.h"
+#include "channel/completion.h"
+#include "channel/external.h"
 #include "channel/generation.h"
 #include "channel/packets.h"
 #include "wire/connection.h"
@@ -48,7 +50,7 @@ struct cf_client {
     int64_t accepted_ns;
     bool handed_in; /* by the program, not through the socket's name */
     enum cf_client_role role;
-    bool adopting; /* was sent a generation and has not yet said that it mapped it */
+    bool adopting;     /* was sent a generation and has not yet said that it mapped it */
     bool packets_only; /* a subscriber without frames: not in the table of peers */
     struct cf_packet_client packets;
 
@@ -71,7 +73,9 @@ struct cuframes_publisher {
     unsigned fork_count;
     char key[CUFRAMES_KEY_MAX + 1];
     uint32_t max_subscribers;
-    bool restricted; /* only these users, and those who always may, connect by name */
+    struct cf_external *external; /* the program's own buffers; or NULL */
+    struct cf_cuda *current_cuda; /* CUFRAMES_PUBLISHER_CURRENT_CONTEXT; else NULL */
+    bool restricted;              /* only these users, and those who always may, connect by name */
     uint32_t allowed_count;
     uid_t allowed[CUFRAMES_MAX_ALLOWED_USERS];
 
@@ -82,7 +86,7 @@ struct cuframes_publisher {
     uint32_t last_generation;
     cuframes_buffer_t *plain;   /* slot of the acquire and publish pair */
     struct cf_ring_peers peers; /* attached subscribers, as the ring needs them */
-    struct cf_client *clients[CUFRAMES_MAX_SUBSCRIBERS]; /* the same, at the same index */
+    struct cf_client *clients[CUFRAMES_MAX_SUBSCRIBERS];        /* the same, at the same index */
     struct cf_packets *packets;                                 /* NULL = no packet ring */
     struct cf_packet_peers packet_peers;                        /* who reads packets */
     struct cf_client *packet_clients[CUFRAMES_MAX_SUBSCRIBERS]; /* who does, or will */
@@ -95,6 +99,9 @@ struct cuframes_publisher {
     int *added_fds; /* connections handed in, not yet taken by the service thread */
     uint32_t added_count;
     bool stopping;
+    struct cf_completion completion;
+    int failed; /* the error that has ended the channel, and in words */
+    char failure[CF_WIRE_TEXT_SIZE];
 
     /* The service thread's alone, once it runs. */
     pthread_t service;
@@ -111,20 +118,31 @@ struct cuframes_publisher {
 
 /* publisher.c */
 void cf_publisher_unref(cuframes_publisher_t *publisher);
-int cf_publisher_create(const cuframes_publisher_config_t *config,
+/* `external` is NULL, or consumed, also on failure. */
+int cf_publisher_create(const cuframes_publisher_config_t *config, struct cf_external *external,
                         cuframes_publisher_t **publisher);
 void cf_publisher_destroy(cuframes_publisher_t *publisher);
 /* What slots are acquired from; under the lock. */
 struct cf_generation *cf_publisher_source(const cuframes_publisher_t *publisher);
 int cf_publisher_acquire(cuframes_publisher_t *publisher, cuframes_buffer_t **buffer);
-int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
+/* Under the lock: that very slot of the current generation, or WOULD_BLOCK. */
+int cf_publisher_acquire_slot(cuframes_publisher_t *publisher, uint32_t slot,
+                              cuframes_buffer_t **buffer);
+int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer, void *stream,
                          const cuframes_frame_meta_t *meta, uint64_t *seq);
 int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
                              const cuframes_publisher_config_t *config);
 /* The acquire and publish pair, which has one slot of its own. */
 int cf_publisher_acquire_plain(cuframes_publisher_t *publisher, void **ptr);
-int cf_publisher_publish_plain(cuframes_publisher_t *publisher, const cuframes_frame_meta_t *meta);
+int cf_publisher_publish_plain(cuframes_publisher_t *publisher, void *stream,
+                               const cuframes_frame_meta_t *meta);
 void cf_buffer_unref(cuframes_buffer_t *buffer);
+/* Under the lock: makes a newer generation the current one; announces a buffer of it. */
+void cf_publisher_switch(cuframes_publisher_t *publisher, struct cf_generation *generation);
+uint64_t cf_publisher_announce(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer,
+                               const cuframes_frame_meta_t *meta);
+/* The service thread's, or after its end. */
+void cf_publisher_close_endpoint(cuframes_publisher_t *publisher);
 int cf_publisher_add_client(cuframes_publisher_t *publisher, int fd);
 /* Under the lock. */
 void cf_publisher_read_stats(cuframes_publisher_t *publisher, cuframes_publisher_stats_t *stats);
@@ -133,9 +151,11 @@ cuframes_channel_info_t cf_publisher_read_info(const cuframes_publisher_t *publi
 /* wait.c: the wait policy. All under the lock, which the first two let go of while they sleep. */
 
 /* Finds a slot after cf_writer_acquire() found none: waits, and evicts who is in the way for too
- * long. */
+ * long. TOO_MANY if the program has them all, TIMEOUT if streams take that long. */
 int cf_wait_for_slot(cuframes_publisher_t *publisher, struct cf_generation **generation,
                      uint32_t *slot);
+/* Records that the program has every slot in its own hands. */
+int cf_no_own_slot(void);
 /* Before a new generation takes the current one's place: whether some in-order subscriber has not
  * been sent the current one, whose frames it would lose. Waits for a moment if so; `deadline` (0
  * at first) is when it is evicted. */

@@ -241,8 +241,8 @@ int cf_query(const char *dir, const char *key, int64_t deadline_ns,
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     new->subscribers = cf_sys.calloc(CUFRAMES_MAX_SUBSCRIBERS, sizeof(*new->subscribers));
     new->streams = cf_sys.calloc(CUFRAMES_MAX_STREAMS, sizeof(*new->streams));
-    err = new->subscribers && new->streams ? converse(socket, key, deadline_ns, new)
-                           : cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
+    err = new->subscribers &&new->streams ? converse(socket, key, deadline_ns, new)
+                                          : cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     if (err) {
         cf_report_free(new);
         return err;

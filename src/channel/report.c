@@ -29,8 +29,7 @@ static void take_answer(cuframes_publisher_t *publisher, struct answer *answer)
         list->count = packets->stream_count;
         memcpy(list->streams, packets->streams, list->count * sizeof(*list->streams));
     }
-    answer->count =
-        cf_clients_list(publisher, answer->subscribers, CUFRAMES_MAX_SUBSCRIBERS);
+    answer->count = cf_clients_list(publisher, answer->subscribers, CUFRAMES_MAX_SUBSCRIBERS);
 }
 
 static void send_subscribers(const struct cf_client *client, const struct answer *answer)

@@ -60,10 +60,11 @@ static void free_client(cuframes_publisher_t *publisher, struct cf_client *clien
 static void close_client(cuframes_publisher_t *publisher, struct cf_client *client)
 {
     pthread_mutex_lock(&publisher->lock);
-    /* A publisher that stops writes no slot any more: what is held stays protected, and what was
+    /* A publisher that stops, or has failed, writes no slot any more: what is held stays protected, and what was
      * announced can still be read. */
     cf_clients_detach(publisher, client,
-                      publisher->stopping ? CUFRAMES_OK : CUFRAMES_ERR_DISCONNECTED);
+                      publisher->stopping || publisher->failed ? CUFRAMES_OK
+                                                               : CUFRAMES_ERR_DISCONNECTED);
     pthread_mutex_unlock(&publisher->lock);
     free_client(publisher, client);
 }
@@ -121,7 +122,8 @@ static int send_generation(cuframes_publisher_t *publisher, struct cf_client *cl
     if (body->max_holds > (uint32_t)generation->info.max_holds)
         body->max_holds = (uint32_t)generation->info.max_holds;
     body->control_size = generation->control.size;
-    body->frames_size = generation->slot_stride * (uint64_t)generation->info.slots;
+    body->frames_size = cf_generation_frames_size(generation);
+    body->slot_offset = generation->slot_offset;
     body->slot_stride = generation->slot_stride;
     fds[CF_FD_CONTROL] = generation->control_fd;
     fds[CF_FD_FRAMES] = generation->memory->fd;
@@ -166,6 +168,10 @@ static int check_attach(const cuframes_publisher_t *publisher, const struct cf_m
         snprintf(why, size, "%s", cuframes_last_error());
         return CUFRAMES_ERR_INVALID_ARG;
     }
+    if (publisher->failed) {
+        snprintf(why, size, "%s", publisher->failure);
+        return publisher->failed;
+    }
     if (cf_clients_has_name(publisher, wanted->name)) {
         snprintf(why, size, "the channel has a subscriber named %s: choose another name, or none",
                  wanted->name);
@@ -192,8 +198,10 @@ static int check_attach(const cuframes_publisher_t *publisher, const struct cf_m
     }
     if (wanted->memory != CUFRAMES_MEMORY_AUTO && wanted->memory != (uint32_t)info->memory) {
         snprintf(why, size,
-                 "the channel's frames are in %s memory, which is not what was asked for",
-                 info->memory == CUFRAMES_MEMORY_HOST ? "host" : "GPU");
+                 info->memory == CUFRAMES_MEMORY_HOST
+                     ? "the channel's frames are in host memory, which is not what was asked for"
+                     : "the channel's frames are in GPU memory, which the CPU cannot read in "
+                       "place: ask for copies (CUFRAMES_SUBSCRIBER_STAGED)");
         return CUFRAMES_ERR_FORMAT;
     }
     return CUFRAMES_OK;
@@ -242,8 +250,7 @@ static int admit(cuframes_publisher_t *publisher, struct cf_client *client,
 /* The answer to one that wants no frames. */
 static int send_attached_frameless(cuframes_publisher_t *publisher, const struct cf_client *client)
 {
-    struct cf_message message = {.type = CF_MSG_ATTACHED,
-                                 .attached.flags = CF_ATTACH_PACKETS_ONLY};
+    struct cf_message message = {.type = CF_MSG_ATTACHED, .attached.flags = CF_ATTACH_PACKETS_ONLY};
 
     pthread_mutex_lock(&publisher->lock);
     message.attached.info = cf_publisher_read_info(publisher);
@@ -475,6 +482,27 @@ static int64_t close_silent(cuframes_publisher_t *publisher)
     return next;
 }
 
+/* A channel that has failed: nobody finds it any more, and everybody is told why. */
+static void close_failed(cuframes_publisher_t *publisher)
+{
+    struct cf_client *following;
+    char why[sizeof(publisher->failure)];
+    int failed;
+
+    pthread_mutex_lock(&publisher->lock);
+    failed = publisher->failed;
+    memcpy(why, publisher->failure, sizeof(why));
+    pthread_mutex_unlock(&publisher->lock);
+    if (!failed)
+        return;
+    cf_publisher_close_endpoint(publisher);
+    for (struct cf_client *c = publisher->all_clients; c; c = following) {
+        following = c->next;
+        send_error(c->socket, failed, why);
+        close_client(publisher, c);
+    }
+}
+
 static const char *dismissal(int error)
 {
     switch (error) {
@@ -508,6 +536,7 @@ static void do_left_work(cuframes_publisher_t *publisher)
         add_connection(publisher, fds[i], true);
     free(fds);
 
+    close_failed(publisher);
     for (struct cf_client *c = publisher->all_clients; c; c = following) {
         bool pending;
         int dismissed;

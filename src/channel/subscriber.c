@@ -27,6 +27,8 @@
 #define ANSWER_MS 5000
 /* More bytes than a wake socket has room for messages. */
 #define MAX_WAKES 64
+/* Time between two looks at frames that streams are to let go of. */
+#define RELEASE_LOOK_NS (CF_NS_PER_MS / 10)
 /* Adaptive spin: its limits, and how often a thread that gave it up tries again. */
 #define SPIN_MIN_NS 2000
 #define SPIN_MAX_NS 20000
@@ -47,6 +49,8 @@ static void subscriber_free(cuframes_subscriber_t *s)
     cf_close(&s->arrivals);
     cf_close(&s->epoll);
     pthread_mutex_destroy(&s->lock);
+    cf_releases_fini(&s->releases);
+    cf_cuda_unref(s->current_cuda);
     free(s);
 }
 
@@ -56,20 +60,37 @@ void cf_subscriber_unref(cuframes_subscriber_t *s)
         subscriber_free(s);
 }
 
+/* Takes the calling thread's context, if that was asked for and there is a GPU at all. */
+static int take_context(cuframes_subscriber_t *s)
+{
+    const struct cf_driver *driver;
+    int err;
+
+    if (!(s->flags & CUFRAMES_SUBSCRIBER_CURRENT_CONTEXT) || s->memory == CUFRAMES_MEMORY_HOST)
+        return CUFRAMES_OK;
+    err = cf_driver_load(&driver);
+    if (err)
+        return s->memory == CUFRAMES_MEMORY_AUTO ? CUFRAMES_OK : err;
+    return cf_cuda_open_current(&s->current_cuda);
+}
+
 static int subscriber_new(const cuframes_subscriber_config_t *config, cuframes_subscriber_t **out)
 {
     cuframes_subscriber_t *s = cf_sys.calloc(1, sizeof(*s));
+    int err;
 
     if (!s)
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     s->refs = 1;
     pthread_mutex_init(&s->lock, NULL);
+    cf_releases_init(&s->releases);
     s->arrivals = s->wake_socket = s->epoll = -1;
     s->fork_count = cf_fork_count();
     s->mode = (cuframes_subscriber_mode_t)config->mode;
     s->flags = config->flags;
     s->max_holds = config->max_holds;
     s->memory = config->memory;
+    s->device = config->cuda_device;
     s->every = config->every > 1 ? config->every : 1;
     s->interval_ns = config->max_fps > 0 ? (int64_t)((double)CF_NS_PER_S / config->max_fps) : 0;
     s->may_spin = has_cores_to_spare();
@@ -78,6 +99,10 @@ static int subscriber_new(const cuframes_subscriber_config_t *config, cuframes_s
         strncpy(s->key, config->key, sizeof(s->key) - 1);
     if (config->consumer_name)
         strncpy(s->name, config->consumer_name, sizeof(s->name) - 1);
+    if ((err = take_context(s)) != 0) {
+        subscriber_free(s);
+        return err;
+    }
     if (config->flags & CUFRAMES_SUBSCRIBER_POLL) {
         s->epoll = cf_sys.epoll_create1(EPOLL_CLOEXEC);
         if (s->epoll < 0) {
@@ -95,6 +120,9 @@ void cf_subscriber_destroy(cuframes_subscriber_t *s)
 {
     /* First, so that nothing below touches what a process that forked off shares with its parent. */
     cf_close(&s->epoll);
+    /* While the connection stands: frames on their way back are held until they are back. */
+    if (s->fork_count == cf_fork_count())
+        cf_releases_stop(s);
     cf_attach_lose(s);
     cf_packets_fini(s);
     cf_view_unref(s->view);
@@ -326,6 +354,18 @@ static int hold_candidate(cuframes_subscriber_t *s, cuframes_frame_t **frame)
     return CUFRAMES_OK;
 }
 
+/* Makes the picture of a frame readable, or lets go of the frame. */
+static int fetch(cuframes_subscriber_t *s, cuframes_frame_t *frame)
+{
+    int err = cf_frame_fetch(frame);
+
+    if (err)
+        cuframes_frame_release(frame);
+    else if (frame->stage != CF_NO_STAGE)
+        count(&s->staged, 1);
+    return err;
+}
+
 /* The next frame that the program wants, if it is there. */
 static int take(cuframes_subscriber_t *s, cuframes_frame_t **frame)
 {
@@ -334,6 +374,8 @@ static int take(cuframes_subscriber_t *s, cuframes_frame_t **frame)
 
     while ((err = hold_candidate(s, &candidate)) == CUFRAMES_OK) {
         if (is_due(s, candidate->published_ns)) {
+            if ((err = fetch(s, candidate)) != 0)
+                return err;
             give(s, candidate);
             *frame = candidate;
             return CUFRAMES_OK;
@@ -548,8 +590,7 @@ static int next_before(cuframes_subscriber_t *s, cuframes_frame_t **frame, int64
     for (;;) {
         int err;
 
-        if (s->leftover && s->state == CF_SUBSCRIBER_AWAY &&
-            take_leftover(s, frame) == CUFRAMES_OK)
+        if (s->leftover && s->state == CF_SUBSCRIBER_AWAY && take_leftover(s, frame) == CUFRAMES_OK)
             return CUFRAMES_OK;
         if (s->state == CF_SUBSCRIBER_ATTACHED) {
             /* The state first: when it says that the ring has ended, every frame is there. */
@@ -589,16 +630,41 @@ static int too_many(cuframes_subscriber_t *s, uint32_t granted)
                    granted);
 }
 
+/* Waits for frames that streams are to let go of, as long as too many are held. */
+static int wait_for_releases(cuframes_subscriber_t *s, uint32_t granted, int64_t deadline)
+{
+    const struct timespec pause = {.tv_nsec = RELEASE_LOOK_NS};
+
+    for (;;) {
+        cf_releases_sweep(s);
+        if (cf_frames_held(s) < granted)
+            return CUFRAMES_OK;
+        if (!cf_releases_pending(s))
+            return too_many(s, granted);
+        if (interrupted(s) || deadline == 0)
+            return CUFRAMES_ERR_WOULD_BLOCK;
+        if (deadline != CF_NEVER && cf_now_ns() >= deadline)
+            return CUFRAMES_ERR_TIMEOUT;
+        pthread_mutex_unlock(&s->lock);
+        nanosleep(&pause, NULL);
+        pthread_mutex_lock(&s->lock);
+    }
+}
+
 static int next_locked(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32_t timeout_ms)
 {
     uint32_t granted = atomic_load_explicit(&s->granted, memory_order_relaxed);
+    const int64_t deadline = cf_deadline(timeout_ms);
     int err;
 
     if (s->flags & CUFRAMES_SUBSCRIBER_PACKETS_ONLY)
         return cf_fail(CUFRAMES_ERR_NOT_FOUND, "this subscriber was made for packets alone");
-    if (cf_frames_held(s) >= granted)
-        return too_many(s, granted);
-    err = next_before(s, frame, cf_deadline(timeout_ms));
+    cf_releases_sweep(s);
+    if (cf_frames_held(s) >= granted && (err = wait_for_releases(s, granted, deadline)) != 0)
+        return err == CUFRAMES_ERR_TIMEOUT || (err == CUFRAMES_ERR_WOULD_BLOCK && timeout_ms == 0)
+                   ? timed_out(s, timeout_ms)
+                   : err;
+    err = next_before(s, frame, deadline);
     /* For those who poll after a wait: the last look leaves the wish to be woken. */
     if (err == CUFRAMES_ERR_TIMEOUT && s->epoll >= 0 &&
         (err = next_before(s, frame, 0)) == CUFRAMES_ERR_WOULD_BLOCK)
@@ -630,6 +696,7 @@ void cf_subscriber_read_stats(cuframes_subscriber_t *s, cuframes_subscriber_stat
         .held = cf_frames_held(s),
         .max_holds = s->granted,
         .publisher_dropped = s->dropped,
+        .staged = s->staged,
         .access = atomic_load_explicit(&s->access, memory_order_relaxed),
         .packets_received = s->packets.received,
         .packets_lost = s->packets.total_lost,

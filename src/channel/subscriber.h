@@ -22,6 +22,7 @@
 #include "base/fork.h"
 #include "base/shm.h"
 #include "channel/packet_source.h"
+#include "channel/release.h"
 #include "memory/memory.h"
 #include "ring/reader.h"
 #include "wire/endpoint.h"
@@ -48,12 +49,17 @@ struct cf_view {
     struct cf_memory *memory;
     int frames_fd; /* of the frames' memory, for those who ask for it; else -1 */
     struct cf_ring_reader reader;
+    /* Under the lock of the releases. */
+    bool page_tried;
+    cf_CUdeviceptr page_at; /* where the GPU sees the hold page; 0 = it does not */
 };
 
 struct cuframes_frame {
     cuframes_subscriber_t *subscriber;
     struct cf_view *view;
     struct cf_ring_hold hold;
+    const void *data;
+    uint32_t stage; /* CF_NO_STAGE: the frame is read where it is */
     uint64_t missed;
     uint64_t discontinuities; /* of the channel, up to this frame */
     uint64_t packet_seq;      /* with CUFRAMES_FRAME_PACKET */
@@ -87,21 +93,23 @@ struct cuframes_subscriber {
     uint32_t flags;
     uint32_t max_holds;
     uint32_t memory;
+    int32_t device;
+    struct cf_cuda *current_cuda; /* CUFRAMES_SUBSCRIBER_CURRENT_CONTEXT; else NULL */
     uint64_t every;
     int64_t interval_ns; /* of max_fps; 0 = no cap */
 
     pthread_mutex_t lock;
     /* The connection. */
     enum cf_subscriber_state state;
-    bool refused; /* the error that ended it was the publisher's own word */
+    bool refused;  /* the error that ended it was the publisher's own word */
     bool leftover; /* lost by the reader of packets: frames that were announced can still be had */
     cuframes_channel_info_t info; /* of the view, or of a channel whose frames are not wanted */
-    struct cf_link *link;      /* NULL when away */
-    struct cf_view *view;      /* NULL until first attached */
-    struct cf_view *next_view; /* a newer generation, for when this one has been read; or NULL */
-    int arrivals;              /* inotify on the runtime directory while away; -1 = none */
-    int wake_socket;           /* the publisher sends to it; -1 = none */
-    int epoll;                 /* what cuframes_subscriber_fd() gives; -1 = none */
+    struct cf_link *link;         /* NULL when away */
+    struct cf_view *view;         /* NULL until first attached */
+    struct cf_view *next_view;    /* a newer generation, for when this one has been read; or NULL */
+    int arrivals;                 /* inotify on the runtime directory while away; -1 = none */
+    int wake_socket;              /* the publisher sends to it; -1 = none */
+    int epoll;                    /* what cuframes_subscriber_fd() gives; -1 = none */
 
     /* Where it is in the channel. */
     uint64_t wanted;          /* sequence number it looks for next */
@@ -117,8 +125,9 @@ struct cuframes_subscriber {
     atomic_uint granted;
     atomic_uint access;           /* cuframes_access_t of the view */
     _Atomic uint64_t free_frames; /* bit i: frames[i] is free */
-    _Atomic uint64_t received, missed, skipped, timeouts, reconnects, generations, dropped;
+    _Atomic uint64_t received, missed, skipped, timeouts, reconnects, generations, dropped, staged;
     struct cf_subscriber_packets packets;
+    struct cf_releases releases;
     struct cuframes_frame frames[CUFRAMES_MAX_SLOTS];
 };
 
@@ -186,6 +195,8 @@ cuframes_frame_t *cf_frame_take(cuframes_subscriber_t *subscriber, const struct 
 void cf_frame_return(cuframes_frame_t *frame);
 /* How many are in use. Any thread. */
 uint32_t cf_frames_held(const cuframes_subscriber_t *subscriber);
+/* Makes the picture readable: copies it, if that is the only way. */
+int cf_frame_fetch(cuframes_frame_t *frame);
 /* Reads and checks the frame's metadata: PROTOCOL if it cannot be. */
 int cf_frame_read(cuframes_frame_t *frame);
 void cf_subscriber_unref(cuframes_subscriber_t *subscriber);

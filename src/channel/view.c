@@ -51,17 +51,37 @@ void cf_link_unref(struct cf_link *link)
     free(link);
 }
 
-static int map_all(struct cf_view *view, const struct cf_msg_attached *attached, const int *fds)
+static int map_frames(const cuframes_subscriber_t *s, struct cf_view *view,
+                      const struct cf_msg_attached *attached, int fd)
 {
-    const struct cf_memory_kind *kind;
+    const struct cf_memory_source source = {
+        .memory = view->info.memory,
+        .gpu_uuid = view->info.gpu_uuid,
+        .fd = fd,
+        .size = attached->frames_size,
+        .frame_size = view->info.layout.size,
+        .frames = view->max_holds,
+    };
+    const struct cf_memory_reader reader = {
+        .wanted = (cuframes_memory_t)s->memory,
+        .device = s->device,
+        .current = s->current_cuda,
+        .staged = s->flags & CUFRAMES_SUBSCRIBER_STAGED,
+    };
+
+    return cf_memory_import(&source, &reader, &view->memory);
+}
+
+static int map_all(const cuframes_subscriber_t *s, struct cf_view *view,
+                   const struct cf_msg_attached *attached, const int *fds)
+{
     int err;
 
     if ((err = cf_shm_attach("control memory", fds[CF_FD_CONTROL], attached->control_size,
                              CF_SHM_MAKER_WRITES, &view->control)) != 0 ||
         (err = cf_shm_attach("hold page", fds[CF_FD_HOLDS], sizeof(struct cf_hold_page),
                              CF_SHM_PEER_WRITES, &view->page)) != 0 ||
-        (err = cf_memory_kind_find(view->info.memory, &kind)) != 0 ||
-        (err = kind->import(fds[CF_FD_FRAMES], attached->frames_size, &view->memory)) != 0)
+        (err = map_frames(s, view, attached, fds[CF_FD_FRAMES])) != 0)
         return err;
     if (!cf_reader_init(&view->reader, view->control.addr, view->control.size, view->page.addr,
                         (uint32_t)view->info.slots, view->info.generation))
@@ -88,7 +108,7 @@ int cf_view_create(cuframes_subscriber_t *subscriber, const struct cf_msg_attach
         new->slot_stride = attached->slot_stride;
         new->slot_offset = attached->slot_offset;
         new->max_holds = attached->max_holds;
-        err = map_all(new, attached, fds);
+        err = map_all(subscriber, new, attached, fds);
         if (!err && (subscriber->flags & CUFRAMES_SUBSCRIBER_FRAME_FD))
             new->frames_fd = cf_steal_fd(&fds[CF_FD_FRAMES]);
     }
@@ -115,6 +135,8 @@ void cf_view_unref(struct cf_view *view)
 {
     if (!view || atomic_fetch_sub_explicit(&view->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (view->page_at)
+        cf_cuda_unmap_host(view->memory->cuda, view->page.addr);
     cf_memory_destroy(view->memory);
     cf_map_release(&view->control);
     cf_map_release(&view->page);

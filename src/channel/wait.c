@@ -73,6 +73,9 @@ static void evict(cuframes_publisher_t *publisher, struct cf_client *client)
     cf_clients_dismiss(publisher, client, CUFRAMES_ERR_EVICTED);
 }
 
+/* Most time between two looks at a subscriber whose holds a GPU clears, which wakes nobody. */
+#define GPU_LOOK_NS (CF_NS_PER_MS / 4)
+
 /* ---- for a slot ---- */
 
 /* What a wait for a slot is about: a frame, and since when it is in the way. */
@@ -117,6 +120,14 @@ static void evict_blockers(cuframes_publisher_t *publisher, const struct cf_ring
             evict(publisher, publisher->clients[i]);
 }
 
+/* W12. Whether a subscriber has left it to a GPU to clear hold words. It says so (R11) before it
+ * looks whether the publisher waits (R8), and the publisher says that it waits (W9) before this
+ * look: one sees the other. */
+static bool leaves_to_gpu(const struct cf_client *client)
+{
+    return atomic_load_explicit(&cf_page_holds(client->page)->releasing, memory_order_relaxed) != 0;
+}
+
 /* Sleeps until one of the subscribers in the way lets something go. */
 static void sleep_for_slot(cuframes_publisher_t *publisher, const struct cf_generation *from,
                            int64_t deadline)
@@ -125,12 +136,17 @@ static void sleep_for_slot(cuframes_publisher_t *publisher, const struct cf_gene
     struct cf_ring_blocker blockers[CUFRAMES_MAX_SLOTS];
     struct sleep sleep = {.count = 0};
     uint32_t count;
+    bool gpu = false;
 
     note_word(&sleep, &publisher->progress, NULL);
     /* W10: first the words, then a look. */
     count = cf_writer_blockers(writer, &publisher->peers, true, blockers);
     for (uint32_t i = 0; i < count; i++)
         note_client(&sleep, publisher->clients[blockers[i].peer]);
+    for (uint32_t i = 0; i < count; i++)
+        gpu = gpu || leaves_to_gpu(publisher->clients[blockers[i].peer]);
+    if (gpu && deadline > cf_now_ns() + GPU_LOOK_NS)
+        deadline = cf_now_ns() + GPU_LOOK_NS;
     /* The look after the words were noted: whoever has moved since moves its word. */
     for (uint32_t i = 0; i < count; i++)
         if (!cf_writer_blocks(writer, &publisher->peers, blockers[i].peer, blockers[i].slot, true))
@@ -138,6 +154,33 @@ static void sleep_for_slot(cuframes_publisher_t *publisher, const struct cf_gene
     if (count > 0)
         sleep_until(publisher, &sleep, deadline);
     end_sleep(&sleep);
+}
+
+int cf_no_own_slot(void)
+{
+    return cf_fail(CUFRAMES_ERR_TOO_MANY, "every slot is in this program's own hands: publish or "
+                                          "drop some, or make the channel with more slots");
+}
+
+/* No slot is with a subscriber alone: waits for one that waits for its stream. */
+static int wait_for_streams(cuframes_publisher_t *publisher, const struct cf_generation *from,
+                            int64_t *deadline)
+{
+    struct sleep sleep = {.count = 0};
+
+    if (publisher->completion.count == 0)
+        return cf_no_own_slot();
+    if (*deadline == 0)
+        *deadline = cf_deadline(from->info.ack_timeout_ms);
+    if (*deadline != CF_NEVER && cf_now_ns() >= *deadline)
+        return cf_fail(CUFRAMES_ERR_TIMEOUT,
+                       "every slot waits for GPU work, which takes longer than %d ms "
+                       "(consumer_ack_timeout_ms)",
+                       from->info.ack_timeout_ms);
+    note_word(&sleep, &publisher->progress, NULL);
+    sleep_until(publisher, &sleep, *deadline);
+    end_sleep(&sleep);
+    return CUFRAMES_OK;
 }
 
 /*
@@ -150,6 +193,7 @@ int cf_wait_for_slot(cuframes_publisher_t *publisher, struct cf_generation **gen
 {
     const int64_t began = cf_now_ns();
     struct slot_wait wait = {.slot = CF_NO_SLOT};
+    int64_t streams_deadline = 0;
     int err = CUFRAMES_OK;
 
     for (;;) {
@@ -158,13 +202,16 @@ int cf_wait_for_slot(cuframes_publisher_t *publisher, struct cf_generation **gen
         struct cf_ring_writer *writer = &from->writer;
 
         *generation = from;
+        if ((err = cf_publisher_failure(publisher)) != 0)
+            break;
         cf_writer_set_waiting(writer, true);
         *slot = cf_writer_acquire(writer, &publisher->peers, true, &blocker);
         if (*slot != CF_NO_SLOT)
             break;
         if (blocker.slot == CF_NO_SLOT) {
-            err = CUFRAMES_ERR_TOO_MANY;
-            break;
+            if ((err = wait_for_streams(publisher, from, &streams_deadline)) != 0)
+                break;
+            continue;
         }
         if (blocker.slot != wait.slot || writer->slots[blocker.slot].seq != wait.seq ||
             blocker.late != wait.late) {

@@ -8,12 +8,23 @@
 #include "base/fd.h"
 #include "base/shm.h"
 #include "base/sys.h"
-#include "memory/memory.h"
+#include "memory/kinds.h"
 
 struct host_memory {
     struct cf_memory memory;
     struct cf_map map;
 };
+
+static void host_destroy(struct cf_memory *memory)
+{
+    struct host_memory *host = (struct host_memory *)memory;
+
+    cf_map_release(&host->map);
+    cf_close(&memory->fd);
+    free(host);
+}
+
+static const struct cf_memory_kind host_kind = {.destroy = host_destroy};
 
 static int host_new(struct host_memory **host)
 {
@@ -21,8 +32,12 @@ static int host_new(struct host_memory **host)
 
     if (!new)
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
-    new->memory =
-        (struct cf_memory){.kind = &cf_memory_host, .fd = -1, .access = CUFRAMES_ACCESS_IN_PLACE};
+    new->memory = (struct cf_memory){
+        .kind = &host_kind,
+        .fd = -1,
+        .place = CUFRAMES_MEMORY_HOST,
+        .access = CUFRAMES_ACCESS_IN_PLACE,
+    };
     *host = new;
     return CUFRAMES_OK;
 }
@@ -34,7 +49,7 @@ static void host_ready(struct host_memory *host, struct cf_memory **memory)
     *memory = &host->memory;
 }
 
-static int host_create(size_t size, struct cf_memory **memory)
+int cf_host_create(size_t size, struct cf_memory **memory)
 {
     struct host_memory *host;
     int err = host_new(&host);
@@ -50,7 +65,7 @@ static int host_create(size_t size, struct cf_memory **memory)
     return CUFRAMES_OK;
 }
 
-static int host_import(int fd, size_t size, struct cf_memory **memory)
+int cf_host_import(int fd, size_t size, struct cf_memory **memory)
 {
     struct host_memory *host;
     int err = host_new(&host);
@@ -65,19 +80,3 @@ static int host_import(int fd, size_t size, struct cf_memory **memory)
     host_ready(host, memory);
     return CUFRAMES_OK;
 }
-
-static void host_destroy(struct cf_memory *memory)
-{
-    struct host_memory *host = (struct host_memory *)memory;
-
-    cf_map_release(&host->map);
-    cf_close(&memory->fd);
-    free(host);
-}
-
-const struct cf_memory_kind cf_memory_host = {
-    .kind = CUFRAMES_MEMORY_HOST,
-    .create = host_create,
-    .import = host_import,
-    .destroy = host_destroy,
-};

@@ -180,6 +180,21 @@ void cf_reader_let_go(struct cf_ring_reader *r, uint32_t slot)
     drop_hold(r, slot);
 }
 
+void cf_reader_begin_release(struct cf_ring_reader *r)
+{
+    /* R11. Relaxed: the fence R8 orders it. Either the publisher, which says that it waits (W9) and
+     * then looks at this word (W12), sees it, or this side sees that it waits and wakes it for
+     * another look. The GPU's store to the hold word is R6: it comes after the stream's reads. */
+    atomic_fetch_add_explicit(&r->page->releasing, 1, memory_order_relaxed);
+    notify_publisher(r);
+}
+
+void cf_reader_end_release(struct cf_ring_reader *r)
+{
+    /* Relaxed: at worst the publisher looks once too often. */
+    atomic_fetch_sub_explicit(&r->page->releasing, 1, memory_order_relaxed);
+}
+
 bool cf_reader_prepare_wait(struct cf_ring_reader *r, uint32_t how, uint64_t wanted, uint32_t *word)
 {
     uint64_t newest;

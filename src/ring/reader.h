@@ -57,6 +57,11 @@ void cf_reader_advance(struct cf_ring_reader *r, uint64_t wanted);
  * Covers every read that the caller made before. Any thread. */
 int cf_reader_revoked(const struct cf_ring_reader *r);
 
+/* Before and after a GPU clears a hold word of this page by itself: a publisher that waits for this
+ * subscriber looks again without being told. Any thread. */
+void cf_reader_begin_release(struct cf_ring_reader *r);
+void cf_reader_end_release(struct cf_ring_reader *r);
+
 /* Ends a hold. Any thread. */
 void cf_reader_let_go(struct cf_ring_reader *r, uint32_t slot);
 

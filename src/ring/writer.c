@@ -196,6 +196,22 @@ uint32_t cf_writer_acquire(struct cf_ring_writer *w, const struct cf_ring_peers 
     return CF_NO_SLOT;
 }
 
+bool cf_writer_claim(struct cf_ring_writer *w, const struct cf_ring_peers *peers, uint32_t slot,
+                     bool wait_for_order)
+{
+    struct cf_ring_blocker ignored = {.slot = CF_NO_SLOT, .peer = 0};
+
+    if (w->slots[slot].refs > 0 || slot == w->newest)
+        return false;
+    if (w->slots[slot].seq != CF_SEQ_INVALID) {
+        if (!reclaim(w, peers, slot, wait_for_order, &ignored))
+            return false;
+        order_remove(w, slot);
+    }
+    claim(w, slot);
+    return true;
+}
+
 uint32_t cf_writer_blockers(const struct cf_ring_writer *w, const struct cf_ring_peers *peers,
                             bool wait_for_order,
                             struct cf_ring_blocker blockers[CUFRAMES_MAX_SLOTS])

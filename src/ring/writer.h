@@ -82,6 +82,10 @@ struct cf_ring_blocker {
 uint32_t cf_writer_acquire(struct cf_ring_writer *w, const struct cf_ring_peers *peers,
                            bool wait_for_order, struct cf_ring_blocker *blocker);
 
+/* Claims that very slot, if nobody needs it and it is not the newest frame. */
+bool cf_writer_claim(struct cf_ring_writer *w, const struct cf_ring_peers *peers, uint32_t slot,
+                     bool wait_for_order);
+
 /*
  * For each slot that only peers are in the way of: the slot and the first of them. Returns how
  * many there are; 0 also when some slot is in nobody's way by now. Until one of these peers lets

@@ -10,7 +10,7 @@
 
 #include "base/fd.h"
 #include "base/shm.h"
-#include "memory/memory.h"
+#include "memory/kinds.h"
 #include "ring/writer.h"
 #include "script.h"
 
@@ -53,7 +53,7 @@ static void make_ring(struct play *play)
                                &ring->control_fd, &ring->control) == CUFRAMES_OK);
     FUZZ_REQUIRE(cf_shm_create("holds", sizeof(struct cf_hold_page), CF_SHM_PEER_WRITES,
                                &ring->holds_fd, &ring->holds) == CUFRAMES_OK);
-    FUZZ_REQUIRE(cf_memory_host.create(SLOTS * STRIDE, &ring->frames) == CUFRAMES_OK);
+    FUZZ_REQUIRE(cf_host_create(SLOTS * STRIDE, &ring->frames) == CUFRAMES_OK);
     cf_writer_init(&ring->writer, ring->control.addr, SLOTS, ++play->generation);
     cf_writer_start(&ring->writer, 0);
 }

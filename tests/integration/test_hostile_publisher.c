@@ -12,7 +12,7 @@
 #include "base/fd.h"
 #include "harness/raw_client.h"
 #include "harness/resources.h"
-#include "memory/memory.h"
+#include "memory/kinds.h"
 #include "ring/writer.h"
 #include "support.h"
 
@@ -73,7 +73,7 @@ static void make_answer(struct answer *a, uint32_t generation)
     describe(&a->message.attached, generation);
     CHECK_OK(cf_shm_create("cuframes-control", cf_ring_size(SLOTS), CF_SHM_MAKER_WRITES,
                            &a->fds[CF_FD_CONTROL], &a->control));
-    CHECK_OK(cf_memory_host.create(4096 * SLOTS, &a->memory));
+    CHECK_OK(cf_host_create(4096 * SLOTS, &a->memory));
     a->fds[CF_FD_FRAMES] = CHECK_SYS(dup(a->memory->fd));
     CHECK_OK(cf_shm_create("cuframes-holds", sizeof(struct cf_hold_page), CF_SHM_PEER_WRITES,
                            &a->fds[CF_FD_HOLDS], &a->holds));

@@ -4,6 +4,7 @@
  * outlive things, and who owns a key.
  */
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -106,11 +107,12 @@ TEST(gpu_memory_that_is_not_there_is_refused)
 {
     cuframes_publisher_config_t config = small_config("cam");
 
+    setenv("CUFRAMES_LIBCUDA", "/nowhere/libcuda.so.1", 1);
     config.memory = CUFRAMES_MEMORY_CUDA;
-    refuse(&config, CUFRAMES_ERR_CUDA, "host");
+    refuse(&config, CUFRAMES_ERR_CUDA, "NVIDIA driver");
     config.memory = CUFRAMES_MEMORY_HOST;
     config.ownership = CUFRAMES_OWNERSHIP_EXTERNAL;
-    refuse(&config, CUFRAMES_ERR_CUDA, "device buffers");
+    refuse(&config, CUFRAMES_ERR_INVALID_ARG, "create_external");
 }
 
 TEST(layouts_that_do_not_fit_are_refused)

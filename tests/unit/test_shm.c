@@ -18,7 +18,7 @@
 #include "harness/fault.h"
 #include "harness/harness.h"
 #include "harness/resources.h"
-#include "memory/memory.h"
+#include "memory/kinds.h"
 
 #define ALL_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
 
@@ -227,7 +227,7 @@ static void check_failing_step(enum test_fault call, int errnum, int error)
 
     test_resources_take(&before);
     test_fault_arm(call, 1, errnum);
-    CHECK_ERR(cf_memory_host.create(100000, &memory), error);
+    CHECK_ERR(cf_host_create(100000, &memory), error);
     CHECK(test_fault_disarm());
     CHECK(!memory);
     CHECK(*cuframes_last_error() != '\0');
@@ -253,11 +253,11 @@ TEST(old_kernels_and_signals_are_no_error)
     test_fault_install();
     /* Linux before 6.3 refuses MFD_NOEXEC_SEAL with EINVAL. */
     test_fault_arm(TEST_FAULT_MEMFD_CREATE, 1, EINVAL);
-    CHECK_OK(cf_memory_host.create(4096, &memory));
+    CHECK_OK(cf_host_create(4096, &memory));
     CHECK(test_fault_disarm());
     cf_memory_destroy(memory);
     test_fault_arm(TEST_FAULT_FALLOCATE, 1, EINTR);
-    CHECK_OK(cf_memory_host.create(4096, &memory));
+    CHECK_OK(cf_host_create(4096, &memory));
     CHECK(test_fault_disarm());
     cf_memory_destroy(memory);
 }
@@ -266,9 +266,9 @@ TEST(frame_memory_is_imported_read_only)
 {
     struct cf_memory *ours, *theirs;
 
-    CHECK_OK(cf_memory_host.create(10000, &ours));
+    CHECK_OK(cf_host_create(10000, &ours));
     CHECK_GE(ours->size, 10000U);
-    CHECK_OK(cf_memory_host.import(ours->fd, 10000, &theirs));
+    CHECK_OK(cf_host_import(ours->fd, 10000, &theirs));
     CHECK_EQ(theirs->fd, -1);
     memset(ours->base, 7, ours->size);
     CHECK_MEM_EQ(ours->base, theirs->base, ours->size);
@@ -287,11 +287,11 @@ TEST(each_failing_step_of_importing_leaves_nothing)
     struct test_resources before;
 
     test_fault_install();
-    CHECK_OK(cf_memory_host.create(10000, &ours));
+    CHECK_OK(cf_host_create(10000, &ours));
     test_resources_take(&before);
     for (size_t i = 0; i < 3; i++) {
         test_fault_arm(calls[i], 1, 0);
-        CHECK_NE(cf_memory_host.import(ours->fd, 10000, &theirs), CUFRAMES_OK);
+        CHECK_NE(cf_host_import(ours->fd, 10000, &theirs), CUFRAMES_OK);
         CHECK(test_fault_disarm());
         CHECK(!theirs);
         CHECK_NO_LEAK(&before, test_fault_name(calls[i]));
@@ -300,20 +300,15 @@ TEST(each_failing_step_of_importing_leaves_nothing)
     cf_memory_destroy(ours);
 }
 
-TEST(kinds_of_memory_that_are_not_there_say_so)
+TEST(kinds_of_memory)
 {
-    const struct cf_memory_kind *kind = NULL;
+    struct cf_memory_place place = {0};
 
-    CHECK_OK(cf_memory_kind_find(CUFRAMES_MEMORY_AUTO, &kind));
-    CHECK(kind == &cf_memory_host);
-    CHECK_OK(cf_memory_kind_find(CUFRAMES_MEMORY_HOST, &kind));
-    CHECK(kind == &cf_memory_host);
-    kind = NULL;
-    CHECK_ERR_SAYS(cf_memory_kind_find(CUFRAMES_MEMORY_CUDA, &kind), CUFRAMES_ERR_CUDA,
-                   "use host memory");
-    CHECK_ERR_SAYS(cf_memory_kind_find((cuframes_memory_t)17, &kind), CUFRAMES_ERR_INVALID_ARG,
-                   "17");
-    CHECK(!kind);
+    CHECK_OK(cf_memory_choose(CUFRAMES_MEMORY_HOST, 0, NULL, &place));
+    CHECK_EQ(place.memory, CUFRAMES_MEMORY_HOST);
+    CHECK(!place.cuda);
+    CHECK_ERR_SAYS(cf_memory_choose((cuframes_memory_t)17, 0, NULL, &place),
+                   CUFRAMES_ERR_INVALID_ARG, "17");
 }
 
 TEST(closing_keeps_errno_and_clears_the_number)
