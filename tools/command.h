@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 int command_bench(int argc, char **argv);
 int command_cat(int argc, char **argv);
 int command_doctor(int argc, char **argv);
@@ -16,4 +18,8 @@ int command_sub(int argc, char **argv);
 int command_sub_count(int argc, char **argv);
 int command_test_source(int argc, char **argv);
 int command_top(int argc, char **argv);
+int command_unixfd(int argc, char **argv);
+/* cuframes ingest, for an input that is_unixfd_input(). */
+int command_unixfd_ingest(int argc, char **argv);
+bool is_unixfd_input(int argc, char **argv);
 int command_view(int argc, char **argv);

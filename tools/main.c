@@ -20,8 +20,14 @@ struct command {
     const char *summary; /* NULL = not in the list of subcommands */
 };
 
+/* FFmpeg's libraries are loaded for what they read alone. */
+static int command_ingest(int argc, char **argv)
+{
+    return is_unixfd_input(argc, argv) ? command_unixfd_ingest(argc, argv) : media_run(argc, argv);
+}
+
 static const struct command commands[] = {
-    {"ingest", media_run, "decode a camera, a file or a device once and publish it"},
+    {"ingest", command_ingest, "decode a camera, a file or a device once and publish it"},
     {"test-source", command_test_source, "publish a test pattern"},
     {"sub", command_sub, "read a channel, count, verify and measure"},
     {"ls", command_ls, "list the channels"},
@@ -29,6 +35,7 @@ static const struct command commands[] = {
     {"top", command_top, "show channels and readers live"},
     {"snapshot", command_snapshot, "write the newest frame as a PNG or JPEG file"},
     {"cat", media_run, "write frames to standard output, for ffmpeg and others"},
+    {"unixfd", command_unixfd, "offer a channel to GStreamer's unixfdsrc"},
     {"view", media_run, "show a channel in a window"},
     {"group", command_group, "run a program as the ranks of a group"},
     {"bench", command_bench, "measure the library on this machine"},

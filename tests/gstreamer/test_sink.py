@@ -83,8 +83,12 @@ class Publish(GstTest):
         self.wait_for_channel("cam")
         info = self.run_json("info", "cam", "--json")
         self.end(pipeline, number=signal.SIGINT)
-        channel = info.get("channel", info)
-        self.assertEqual(channel["slots"], 5)
+        self.assertEqual(info["slots"], 5)
+        self.assertEqual(info["fps_nominal"], [30, 1])
+        self.assertEqual(info["sar"], [4, 3])
+        self.assertEqual(info["color"], {"matrix": 1, "primaries": 1, "transfer": 1,
+                                         "range": "limited"})
+        self.assertEqual([plane["pitch"] for plane in info["layout"]["planes"]], [64, 64])
 
 
 if __name__ == "__main__":
