@@ -129,6 +129,7 @@ static int parse(int argc, char **argv, struct settings *s)
         return report_usage("frames on a terminal help nobody: use a pipe or a file, or --force");
     s->config.key = words[0];
     s->config.runtime_dir = o.runtime_dir;
+    attach_for_cpu(&s->config);
     return TOOL_CONTINUE;
 }
 

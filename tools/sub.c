@@ -134,6 +134,9 @@ static int parse(int argc, char **argv, struct settings *s)
         return TOOL_USAGE;
     s->reader.config.key = words[0];
     s->reader.config.runtime_dir = o.runtime_dir;
+    /* Who only counts leaves the frames where they are. */
+    if (s->reader.verify || s->reader.checksum_path)
+        attach_for_cpu(&s->reader.config);
     return TOOL_CONTINUE;
 }
 
@@ -153,9 +156,10 @@ static json_t *latency_json(const struct histogram *latency)
 static void print_json(const struct settings *s, const struct reader_result *r)
 {
     json_t *summary = json_pack(
-        "{ss, ss, so, so, so, so, so, so, so, sf, so, so, so, sf, sb, so}", "key",
+        "{ss, ss, ss, so, so, so, so, so, so, so, so, sf, so, so, so, sf, sb, so}", "key",
         s->reader.config.key, "mode",
-        word_of_mode((cuframes_subscriber_mode_t)s->reader.config.mode), "received",
+        word_of_mode((cuframes_subscriber_mode_t)s->reader.config.mode), "access",
+        cuframes_access_name(r->stats.access), "staged", json_unsigned(r->stats.staged), "received",
         json_unsigned(r->stats.received), "missed", json_unsigned(r->stats.missed), "skipped",
         json_unsigned(r->stats.skipped), "gaps", json_unsigned(r->gaps), "verified",
         json_unsigned(r->verified), "checksummed", json_unsigned(r->checksummed), "torn",

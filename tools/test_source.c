@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * cuframes test-source: publishes the test pattern of common/pattern.h, so that readers can prove
- * that they see whole frames. Each frame is filled where it is published from.
+ * that they see whole frames. In host memory each frame is filled where it is published from; to GPU
+ * memory it is copied.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/random.h>
 
 #include "command.h"
@@ -25,6 +27,7 @@ struct settings {
     int64_t alternate_every; /* 0 = the size stays */
     int wait_subscribers;
     bool json;
+    bool gpu_given;
 };
 
 struct source {
@@ -35,6 +38,9 @@ struct source {
     uint64_t dropped; /* frames for which no slot was free */
     int64_t start_ns;
     int64_t due_ns; /* when the next frame is to go out */
+    bool on_gpu;
+    void *picture; /* of a frame for GPU memory */
+    size_t picture_size;
 };
 
 enum {
@@ -43,6 +49,8 @@ enum {
     ID_FPS,
     ID_FRAMES,
     ID_SLOTS,
+    ID_MEMORY,
+    ID_GPU,
     ID_POLICY,
     ID_ACK,
     ID_HOLDS,
@@ -59,6 +67,8 @@ static const struct option_row rows[] = {
     {ID_FPS, "fps", "N", "frames a second (default 30); 0 = as fast as it can"},
     {ID_FRAMES, "frames", "N", "end after so many frames (default: on a signal)"},
     {ID_SLOTS, "slots", "N", "slots of the channel, 2 to 64 (default 8)"},
+    {ID_MEMORY, "memory", "host|cuda|auto", "where the frames are (default host)"},
+    {ID_GPU, "gpu", "N|UUID", "with --memory cuda or auto: on this GPU (default 0)"},
     {ID_POLICY, "policy", "drop|wait", "what to do about slow readers (default drop)"},
     {ID_ACK, "ack-timeout-ms", "N",
      "with --policy wait: evict a reader after so long\n(default 200; below 0 never)"},
@@ -92,6 +102,11 @@ static bool take_option(const struct options *o, int id, struct settings *s)
         return options_integer(o, 1, INT64_MAX, &s->frames);
     case ID_SLOTS:
         return options_int(o, CUFRAMES_MIN_SLOTS, CUFRAMES_MAX_SLOTS, &config->ring_size);
+    case ID_MEMORY:
+        return options_memory(o, &config->memory);
+    case ID_GPU:
+        s->gpu_given = true;
+        return options_gpu(o, &config->cuda_device);
     case ID_POLICY:
         return options_policy(o, &config->policy);
     case ID_ACK:
@@ -126,6 +141,8 @@ static int parse(int argc, char **argv, struct settings *s)
     words = options_words(&o, 1, "KEY");
     if (!words || !options_check_key(words[0]))
         return TOOL_USAGE;
+    if (s->gpu_given && s->config.memory == CUFRAMES_MEMORY_HOST)
+        return report_usage("--gpu needs --memory cuda or auto");
     if (s->alternate_every && !s->alternate_width)
         return report_usage("--alternate-every needs --alternate-size");
     if (s->alternate_width && !s->alternate_every)
@@ -176,6 +193,33 @@ static int64_t pts_of(const struct source *source)
     return (int64_t)((__int128)source->seq * 1000000000 * config->fps_den / config->fps_num);
 }
 
+/* Room for a frame that is made on the host and copied. */
+static void *picture(struct source *source, size_t size)
+{
+    void *grown;
+
+    if (size <= source->picture_size)
+        return source->picture;
+    grown = realloc(source->picture, size);
+    if (!grown)
+        return NULL;
+    source->picture = grown;
+    source->picture_size = size;
+    return grown;
+}
+
+/* Writes the pattern to the slot. */
+static int fill(struct source *source, cuframes_buffer_t *buffer, bool on_gpu)
+{
+    const size_t size = cuframes_buffer_layout(buffer)->size;
+    void *made = on_gpu ? picture(source, size) : cuframes_buffer_data(buffer);
+
+    if (!made)
+        return CUFRAMES_ERR_OUT_OF_MEMORY;
+    pattern_fill(made, size, source->seed, source->seq);
+    return on_gpu ? cuframes_buffer_write(buffer, 0, made, size, NULL) : CUFRAMES_OK;
+}
+
 /* Fills and announces one frame; WOULD_BLOCK when it was dropped. */
 static int publish_one(struct source *source)
 {
@@ -193,9 +237,10 @@ static int publish_one(struct source *source)
     if (error)
         return error;
     pattern_stamp_init(&stamp, source->seed, source->seq);
-    pattern_fill(cuframes_buffer_data(buffer), cuframes_buffer_layout(buffer)->size, source->seed,
-                 source->seq);
-    error = cuframes_publisher_publish_buffer(source->publisher, buffer, NULL, &meta, &seq);
+    meta.copies = source->on_gpu;
+    error = fill(source, buffer, source->on_gpu);
+    if (!error)
+        error = cuframes_publisher_publish_buffer(source->publisher, buffer, NULL, &meta, &seq);
     cuframes_buffer_unref(buffer);
     if (error)
         return error;
@@ -295,6 +340,7 @@ int command_test_source(int argc, char **argv)
                                     .fps_num = 30,
                                     .fps_den = 1}};
     struct source source = {.settings = &s};
+    cuframes_channel_info_t info = {0};
     int rc = parse(argc, argv, &s);
     int error;
 
@@ -306,7 +352,10 @@ int command_test_source(int argc, char **argv)
     error = cuframes_publisher_create(&s.config, &source.publisher);
     if (error)
         return report_library(error);
+    cuframes_publisher_info(source.publisher, &info);
+    source.on_gpu = info.memory == CUFRAMES_MEMORY_CUDA;
     rc = run(&source);
     cuframes_publisher_destroy(source.publisher);
+    free(source.picture);
     return rc;
 }

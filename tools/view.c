@@ -96,6 +96,7 @@ static int parse(int argc, char **argv, struct settings *s)
         return TOOL_USAGE;
     s->config.key = words[0];
     s->config.runtime_dir = o.runtime_dir;
+    attach_for_cpu(&s->config);
     return TOOL_CONTINUE;
 }
 

@@ -4,7 +4,20 @@
  */
 #include "common/attach.h"
 
+#include "common/report.h"
 #include "common/stop.h"
+
+void attach_for_cpu(cuframes_subscriber_config_t *config)
+{
+    config->memory = CUFRAMES_MEMORY_HOST;
+    config->flags |= CUFRAMES_SUBSCRIBER_STAGED;
+}
+
+static void tell_of_copies(const cuframes_subscriber_t *subscriber)
+{
+    if (cuframes_subscriber_access(subscriber) == CUFRAMES_ACCESS_STAGED)
+        report("the frames are in GPU memory: each one is copied to the host for this reader");
+}
 
 int attach(const cuframes_subscriber_config_t *config, double wait_s,
            cuframes_subscriber_t **subscriber)
@@ -24,6 +37,8 @@ int attach(const cuframes_subscriber_config_t *config, double wait_s,
          * that the last piece was long. */
         one_try.connect_timeout_ms = left_ms > 0 ? (int32_t)left_ms : 0;
         error = cuframes_subscriber_create(&one_try, subscriber);
+        if (!error)
+            tell_of_copies(*subscriber);
         if (left_ms <= 0 || (error != CUFRAMES_ERR_TIMEOUT && error != CUFRAMES_ERR_NOT_FOUND))
             return error;
     }

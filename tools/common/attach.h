@@ -16,6 +16,10 @@
 int attach(const cuframes_subscriber_config_t *config, double wait_s,
            cuframes_subscriber_t **subscriber);
 
+/* For a reader that looks at pixels: frames in GPU memory are copied to the host for it, which
+ * attach() says on stderr. */
+void attach_for_cpu(cuframes_subscriber_config_t *config);
+
 /*
  * The next frame, waiting until `deadline_ns` (cuframes_now_ns(); INT64_MAX = for ever):
  * CUFRAMES_ERR_TIMEOUT after it, CUFRAMES_ERR_WOULD_BLOCK when a signal came.

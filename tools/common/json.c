@@ -72,15 +72,15 @@ static json_t *json_of_reads(uint32_t reads)
 
 static json_t *json_of_subscriber(const cuframes_subscriber_info_t *subscriber)
 {
-    return json_pack("{so, ss, sI, so, so, so, sI, sI, ss, so, so, so}", "name",
-                     json_text(subscriber->name), "mode", word_of_mode(subscriber->mode), "held", (json_int_t)subscriber->held,
-                     "received", json_unsigned(subscriber->received), "missed",
-                     json_unsigned(subscriber->missed), "lag", json_unsigned(subscriber->lag),
-                     "pid", (json_int_t)subscriber->pid, "uid", (json_int_t)subscriber->uid,
-                     "access", cuframes_access_name(subscriber->access), "reads",
-                     json_of_reads(subscriber->reads), "packets_received",
-                     json_unsigned(subscriber->packets_received), "packets_lost",
-                     json_unsigned(subscriber->packets_lost));
+    return json_pack(
+        "{so, ss, sI, so, so, so, sI, sI, ss, so, so, so}", "name", json_text(subscriber->name),
+        "mode", word_of_mode(subscriber->mode), "held", (json_int_t)subscriber->held, "received",
+        json_unsigned(subscriber->received), "missed", json_unsigned(subscriber->missed), "lag",
+        json_unsigned(subscriber->lag), "pid", (json_int_t)subscriber->pid, "uid",
+        (json_int_t)subscriber->uid, "access", cuframes_access_name(subscriber->access), "reads",
+        json_of_reads(subscriber->reads), "packets_received",
+        json_unsigned(subscriber->packets_received), "packets_lost",
+        json_unsigned(subscriber->packets_lost));
 }
 
 static json_t *json_of_subscribers(const cuframes_channel_report_t *report)
@@ -166,25 +166,26 @@ static json_t *json_of_stats(const cuframes_publisher_stats_t *stats)
 
 json_t *json_of_stream(const cuframes_stream_t *stream)
 {
-    bool video = stream->type == CUFRAMES_STREAM_VIDEO, audio = stream->type == CUFRAMES_STREAM_AUDIO;
-    json_t *object = json_pack(
-        "{ss, so, sI, so, ss, so, so}", "type", word_of_stream_type(stream->type), "codec",
-        stream->codec_name[0] ? json_text(stream->codec_name) : json_null(), "codec_id",
-        (json_int_t)stream->codec_id, "language",
-        stream->language[0] ? json_text(stream->language) : json_null(), "packaging",
-        word_of_packaging(stream->packaging), "time_base",
-        json_of_fraction(stream->time_base_num, stream->time_base_den), "bit_rate",
-        stream->bit_rate > 0 ? json_integer(stream->bit_rate) : json_null());
+    bool video = stream->type == CUFRAMES_STREAM_VIDEO,
+         audio = stream->type == CUFRAMES_STREAM_AUDIO;
+    json_t *object =
+        json_pack("{ss, so, sI, so, ss, so, so}", "type", word_of_stream_type(stream->type),
+                  "codec", stream->codec_name[0] ? json_text(stream->codec_name) : json_null(),
+                  "codec_id", (json_int_t)stream->codec_id, "language",
+                  stream->language[0] ? json_text(stream->language) : json_null(), "packaging",
+                  word_of_packaging(stream->packaging), "time_base",
+                  json_of_fraction(stream->time_base_num, stream->time_base_den), "bit_rate",
+                  stream->bit_rate > 0 ? json_integer(stream->bit_rate) : json_null());
 
     if (video)
-        json_object_update_new(object, json_pack("{si, si, so}", "width", (int)stream->width,
-                                                 "height", (int)stream->height, "fps",
-                                                 json_of_fraction(stream->fps_num,
-                                                                  stream->fps_den)));
+        json_object_update_new(object,
+                               json_pack("{si, si, so}", "width", (int)stream->width, "height",
+                                         (int)stream->height, "fps",
+                                         json_of_fraction(stream->fps_num, stream->fps_den)));
     if (audio)
-        json_object_update_new(object, json_pack("{si, si}", "sample_rate",
-                                                 (int)stream->sample_rate, "channels",
-                                                 (int)stream->channels));
+        json_object_update_new(object,
+                               json_pack("{si, si}", "sample_rate", (int)stream->sample_rate,
+                                         "channels", (int)stream->channels));
     return object;
 }
 
@@ -199,8 +200,8 @@ static json_t *json_of_packets(const cuframes_channel_report_t *report)
     streams = json_array();
     for (uint32_t i = 0; i < report->stream_count; i++)
         json_array_append_new(streams, json_of_stream(&report->streams[i]));
-    return json_pack("{so, so, so, sI, sf, so}", "published", json_unsigned(stats->packets), "bytes",
-                     json_unsigned(stats->packet_bytes), "ring_bytes",
+    return json_pack("{so, so, so, sI, sf, so}", "published", json_unsigned(stats->packets),
+                     "bytes", json_unsigned(stats->packet_bytes), "ring_bytes",
                      json_unsigned(stats->packet_ring_bytes), "kept",
                      (json_int_t)stats->packets_kept, "kept_ms",
                      (double)stats->packet_kept_ns / 1e6, "streams", streams);

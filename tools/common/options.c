@@ -260,6 +260,27 @@ bool options_rate(const struct options *options, int32_t *num, int32_t *den)
     return bad_value(options, "a rate such as 25, 29.97 or 30000/1001");
 }
 
+bool options_memory(const struct options *options, cuframes_memory_t *memory)
+{
+    if (!strcmp(options->value, "auto"))
+        *memory = CUFRAMES_MEMORY_AUTO;
+    else if (!strcmp(options->value, "host"))
+        *memory = CUFRAMES_MEMORY_HOST;
+    else if (!strcmp(options->value, "cuda"))
+        *memory = CUFRAMES_MEMORY_CUDA;
+    else
+        return bad_value(options, "host, cuda or auto");
+    return true;
+}
+
+bool options_gpu(const struct options *options, int32_t *index)
+{
+    if (cuframes_gpu_find(options->value, index) == CUFRAMES_OK)
+        return true;
+    report_usage("--%s: %s", options->name, cuframes_last_error());
+    return false;
+}
+
 bool options_policy(const struct options *options, cuframes_policy_t *policy)
 {
     if (!strcmp(options->value, "drop"))

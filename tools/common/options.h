@@ -58,6 +58,9 @@ bool options_size(const struct options *options, int32_t *width, int32_t *height
 bool options_format(const struct options *options, cuframes_format_t *format);
 /* "30", "29.97" or "30000/1001"; 0 gives 0/0. */
 bool options_rate(const struct options *options, int32_t *num, int32_t *den);
+bool options_memory(const struct options *options, cuframes_memory_t *memory);
+/* A GPU's number or UUID. */
+bool options_gpu(const struct options *options, int32_t *index);
 bool options_policy(const struct options *options, cuframes_policy_t *policy);
 bool options_mode(const struct options *options, cuframes_subscriber_mode_t *mode);
 
