@@ -25,6 +25,7 @@ class Gpu(toolbox.ToolTest):
         self.assertIn('"access": "staged"', verified)
         self.assertIn('"torn": 0', verified)
         self.assertEqual(len(re.findall(self.COPIES, errors)), 1)
+        self.leftovers.add("a.png")
         _, errors = self.run_tool("snapshot", "cam1", os.path.join(self.dir, "a.png"))
         self.assertIn(self.COPIES, errors)
         self.end(source)
