@@ -201,7 +201,7 @@ CUFRAMES_API void *cuframes_buffer_plane(cuframes_buffer_t *buffer, int32_t plan
 /**
  * Copies `size` bytes of host memory to `offset` in the slot, wherever that is: for GPU memory in
  * the order of `stream` (NULL for host memory). The copy is complete on return. INVALID_ARG if it
- * does not fit; CUDA.
+ * does not fit, or the buffer is published; CUDA.
  */
 CUFRAMES_API int cuframes_buffer_write(cuframes_buffer_t *buffer, size_t offset, const void *data,
                                        size_t size, void *stream);

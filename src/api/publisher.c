@@ -223,6 +223,17 @@ CUFRAMES_API uint32_t cuframes_buffer_generation(const cuframes_buffer_t *buffer
     return buffer->generation->info.generation;
 }
 
+static bool is_published(const cuframes_buffer_t *buffer)
+{
+    cuframes_publisher_t *publisher = buffer->generation->publisher;
+    bool published;
+
+    pthread_mutex_lock(&publisher->lock);
+    published = buffer->published;
+    pthread_mutex_unlock(&publisher->lock);
+    return published;
+}
+
 CUFRAMES_API int cuframes_buffer_write(cuframes_buffer_t *buffer, size_t offset, const void *data,
                                        size_t size, void *stream)
 {
@@ -234,6 +245,9 @@ CUFRAMES_API int cuframes_buffer_write(cuframes_buffer_t *buffer, size_t offset,
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "buffer and data must not be NULL");
     if ((err = check_process(buffer->generation->publisher)) != 0)
         return err;
+    if (is_published(buffer))
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "the buffer is published: nobody writes into a frame that others read");
     if (offset > buffer->generation->info.layout.size ||
         size > buffer->generation->info.layout.size - offset)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "%zu bytes at %zu: the slot has %llu", size,

@@ -32,10 +32,9 @@ static void vmm_destroy(struct cf_memory *memory)
     struct vmm_memory *vmm = (struct vmm_memory *)memory;
     struct cf_cuda *cuda = memory->cuda;
 
-    if (vmm->mapped && cf_cuda_is_ours(cuda) && cf_cuda_enter(cuda) == CUFRAMES_OK) {
+    /* These calls need no context, and so work when the context has failed or is gone. */
+    if (vmm->mapped && cf_cuda_is_ours(cuda))
         unmap(cuda->driver, (cf_CUdeviceptr)(uintptr_t)memory->base, memory->size);
-        cf_cuda_leave(cuda);
-    }
     cf_close(&memory->fd);
     cf_cuda_unref(cuda);
     free(vmm);

@@ -17,6 +17,7 @@ import time
 import machine
 from mps import Mps
 
+HERE = pathlib.Path(__file__).resolve().parent
 LINE = re.compile(r"^(pass|skip|FAIL) ([\w.-]+):? ?\(?(.*?)\)?$")
 # What is run once more while processes share the GPU through MPS: not those that make a kernel
 # fail, which under MPS would fail the other processes' too.
@@ -131,6 +132,9 @@ def main():
     for part in suite:
         part.run(deadline)
         done(part)
+    readers = Part("python", [sys.executable, str(HERE / "readers.py"), "--build", str(args.build)])
+    readers.run(deadline)
+    done(readers)
     run_with_mps(suite, deadline, done)
 
     results = [r for part in parts for r in part.results]
