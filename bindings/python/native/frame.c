@@ -49,6 +49,8 @@ static void leave(struct pycf_frame *frame)
         ledger->first = frame->next;
     if (frame->next)
         frame->next->previous = frame->previous;
+    if (ledger->current == frame)
+        ledger->current = NULL;
     frame->ledger = NULL;
     pycf_ledger_unref(ledger);
 }
@@ -149,10 +151,19 @@ struct pycf_frame *pycf_frame_new(struct pycf_ledger *ledger, cuframes_frame_t *
     return frame;
 }
 
-void pycf_frame_step(struct pycf_frame *frame)
+void pycf_ledger_step(struct pycf_ledger *ledger)
 {
-    if (!frame->kept && !frame->owner.released)
+    struct pycf_frame *frame = ledger->current;
+
+    ledger->current = NULL;
+    if (frame && !frame->kept && !frame->owner.released)
         pycf_owner_release(&frame->owner);
+}
+
+void pycf_ledger_give(struct pycf_ledger *ledger, struct pycf_frame *frame)
+{
+    frame->of_loop = true;
+    ledger->current = frame;
 }
 
 static void frame_dealloc(PyObject *self)

@@ -15,6 +15,7 @@ struct pycf_frame;
 struct pycf_ledger {
     Py_ssize_t refs;
     struct pycf_frame *first;
+    struct pycf_frame *current; /* what the loop gave last, while it is held; borrowed */
 };
 
 struct pycf_frame {
@@ -45,5 +46,7 @@ PyObject *pycf_ledger_list(const struct pycf_ledger *ledger);
 
 /* A frame object over a held frame, which it consumes, also on failure. NULL = raised. */
 struct pycf_frame *pycf_frame_new(struct pycf_ledger *ledger, cuframes_frame_t *frame);
-/* The loop that gave it goes on: it is given back unless the program said hold(). */
-void pycf_frame_step(struct pycf_frame *frame);
+/* The loop goes on: the frame that it gave is given back unless the program said hold(). */
+void pycf_ledger_step(struct pycf_ledger *ledger);
+/* This is the frame that the loop gives now. */
+void pycf_ledger_give(struct pycf_ledger *ledger, struct pycf_frame *frame);

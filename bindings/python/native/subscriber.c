@@ -27,7 +27,6 @@ struct subscriber {
     pid_t pid; /* of the process that made it */
     bool closing, closed;
     struct pycf_ledger *ledger;
-    struct pycf_frame *current; /* the loop's frame */
     uint64_t received, timeouts, errors, gaps;
     int64_t last_seq; /* -1: none yet */
     int64_t last_pts_ns;
@@ -199,10 +198,8 @@ static struct pycf_frame *next_frame(struct subscriber *s, int64_t deadline_ns, 
     if (s->closed || s->closing) {
         closed_error(s);
     } else if (attach(s, deadline_ns)) {
-        if (step && s->current) {
-            pycf_frame_step(s->current);
-            Py_CLEAR(s->current);
-        }
+        if (step)
+            pycf_ledger_step(s->ledger);
         *err = take(s, deadline_ns, &taken);
     }
     if (*err == CUFRAMES_OK) {
@@ -211,10 +208,8 @@ static struct pycf_frame *next_frame(struct subscriber *s, int64_t deadline_ns, 
     }
     if (frame) {
         count(s, frame);
-        if (step) {
-            frame->of_loop = true;
-            s->current = (struct pycf_frame *)Py_NewRef((PyObject *)frame);
-        }
+        if (step)
+            pycf_ledger_give(s->ledger, frame);
     } else if (*err == CUFRAMES_ERR_TIMEOUT || *err == CUFRAMES_ERR_WOULD_BLOCK) {
         s->timeouts++;
     } else {
@@ -319,7 +314,6 @@ static bool close_subscriber(struct subscriber *s)
     subscriber = s->subscriber;
     s->subscriber = NULL;
     s->closed = true;
-    Py_CLEAR(s->current);
     if (locked)
         unlock(s);
     Py_BEGIN_ALLOW_THREADS cuframes_subscriber_destroy(subscriber);
@@ -427,7 +421,6 @@ static void subscriber_dealloc(PyObject *self)
     struct subscriber *s = (struct subscriber *)self;
 
     cuframes_subscriber_destroy(s->subscriber);
-    Py_CLEAR(s->current);
     pycf_ledger_unref(s->ledger);
     if (s->lock)
         PyThread_free_lock(s->lock);
