@@ -20,13 +20,14 @@ from ._cuframes import (CuframesAlreadyExists, CuframesDeviceLost, CuframesError
 from ._discovery import Watch, WatchEvent, info, list, snapshot, watch
 from ._frame import Frame
 from ._group import Group
+from ._packets import Packet, PacketFlags, PacketReader, Stream, packets
 from ._publisher import Buffer, Publisher
 from ._several import Batch, batch, wait_any
 from ._subscriber import CuframesHoldWarning, Subscriber, exhausted, open, subscribe
 from ._types import (ChannelInfo, ChannelReport, ClockSource, FrameFlags, PixelFormat,
                      SubscriberMode)
 
-_cuframes._register(Frame, Buffer, tuple(PixelFormat), tuple(ClockSource), exhausted)
+_cuframes._register(Frame, Buffer, Packet, tuple(PixelFormat), tuple(ClockSource), exhausted)
 del exhausted
 
 # Names of the 0.1 to 0.4 line.
@@ -42,8 +43,9 @@ __all__ = [
     "CuframesFrameTimeout", "CuframesHoldWarning", "CuframesInternal", "CuframesInvalidArgument",
     "CuframesOutOfMemory", "CuframesPacketError", "CuframesPermissionError",
     "CuframesProtocolMismatch", "CuframesPublisherGone", "CuframesShmError", "CuframesSubscriber",
-    "CuframesTooMany", "Frame", "FrameFlags", "Group", "PixelFormat", "Plane", "Publisher",
+    "CuframesTooMany", "Frame", "FrameFlags", "Group", "Packet", "PacketFlags",
+    "PacketReader", "PixelFormat", "Plane", "Publisher", "Stream",
     "Subscriber", "SubscriberMode", "VideoCapture", "Watch", "WatchEvent", "batch", "info",
-    "now_ns", "protocol_version", "runtime_dir", "snapshot", "subscribe", "version_string",
+    "now_ns", "packets", "protocol_version", "runtime_dir", "snapshot", "subscribe", "version_string",
     "wait_any", "watch",
 ]

@@ -6,10 +6,13 @@ import datetime
 import fractions
 import json
 import time as _time
-from typing import Any
+from typing import TYPE_CHECKING, Any, Iterable
 
 from . import _cuframes
-from ._types import ChannelInfo, ClockSource, FrameFlags, PixelFormat, info_fields
+from ._types import ChannelInfo, ClockSource, PixelFormat, info_fields
+
+if TYPE_CHECKING:
+    from ._packets import Stream
 
 POLICIES = {"drop": 0, "wait": 1}
 NO_TIME = -(1 << 63)
@@ -228,6 +231,36 @@ class Publisher(_cuframes.Publisher):
         wishes = dict(self._wishes, slots=slots or self._wishes["slots"], fps=rate(fps),
                       color=color_code(color))
         self._reconfigure(self.key, width, height, PixelFormat.of(format), **wishes)
+
+    # ---- packets ----
+
+    def enable_packets(self, streams: Iterable[Stream], *, keep: float | None = None,
+                       slots: int = 0, size: int = 0, max_packet: int = 0,
+                       max_size: int = 0) -> None:
+        """Gives the channel a packet ring for the encoded stream beside its frames.
+
+        streams: descriptions, in the order of the indices. keep: choose the ring's size so that
+        about so many seconds, and at least two whole GOPs, are kept, in at most max_size bytes.
+        Else slots (64 packets), size (8 MiB) and max_packet (2 MiB) say it.
+        """
+        self._enable_packets(slots, size, max_packet, round((keep or 0) * 1000), max_size)
+        self.set_streams(streams)
+
+    def set_streams(self, streams: Iterable[Stream]) -> None:
+        """Describes the streams anew: readers see PacketFlags.GENERATION on the first packet."""
+        from ._packets import raw_stream
+
+        self._set_streams([raw_stream(stream) for stream in streams])
+
+    def send_packet(self, data: Any, *, pts: float | None = None, dts: float | None = None,
+                    duration: float = 0.0, time: Any = None, flags: int = 0,
+                    stream: int = 0) -> int:
+        """Publishes one packet (anything with bytes; copied) and returns its number. pts, dts and
+        duration in seconds; flags: bits of PacketFlags, of which KEY matters; stream: index."""
+        capture_ns, source = capture_time(time)
+        return self._send_packet(data, NO_TIME if pts is None else round(pts * 1e9),
+                                 NO_TIME if dts is None else round(dts * 1e9),
+                                 round(duration * 1e9), capture_ns, source, stream, flags)
 
     def __enter__(self) -> Publisher:
         return self

@@ -37,7 +37,8 @@ class Subscriber(_cuframes.Subscriber):
     def __init__(self, key: str, *, mode: SubscriberMode | int | str = SubscriberMode.NEWEST_ONLY,
                  name: str | None = None, fps: float | None = None, every: int = 1,
                  device: str | None = None, timeout: float | None = None, reconnect: bool = True,
-                 max_holds: int = 0, runtime_dir: str | None = None, stream: int = 0) -> None:
+                 max_holds: int = 0, runtime_dir: str | None = None, stream: int = 0,
+                 flags: int = 0) -> None:
         if isinstance(mode, str):
             if mode not in MODES:
                 raise _cuframes.CuframesInvalidArgument(
@@ -55,7 +56,7 @@ class Subscriber(_cuframes.Subscriber):
         }
         self._waiter: asyncio.Future[None] | None = None
         super().__init__(key, name=name, mode=int(mode), cuda_device=number, memory=memory,
-                         flags=RECONNECT if reconnect else 0, every=every, fps=fps or 0.0,
+                         flags=flags | (RECONNECT if reconnect else 0), every=every, fps=fps or 0.0,
                          max_holds=max_holds, runtime_dir=runtime_dir, stream=stream,
                          timeout=timeout)
 

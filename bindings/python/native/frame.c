@@ -397,7 +397,7 @@ static PyObject *color_of(const cuframes_color_t *color)
 
 static PyObject *seconds(int64_t ns)
 {
-    return ns == CUFRAMES_NO_TIME ? Py_NewRef(Py_None) : PyFloat_FromDouble((double)ns * 1e-9);
+    return ns == CUFRAMES_NO_TIME ? Py_NewRef(Py_None) : PyFloat_FromDouble((double)ns / 1e9);
 }
 
 GETTER(seq, PyLong_FromUnsignedLongLong(f->seq))

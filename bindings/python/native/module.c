@@ -57,14 +57,16 @@ static void set_object(PyObject **place, PyObject *object)
 
 static PyObject *register_package(PyObject *module, PyObject *args)
 {
-    PyObject *frame, *buffer, *formats, *sources, *exhausted;
+    PyObject *frame, *buffer, *packet, *formats, *sources, *exhausted;
 
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!O!O!O!O", &PyType_Type, &frame, &PyType_Type, &buffer,
-                          &PyTuple_Type, &formats, &PyTuple_Type, &sources, &exhausted))
+    if (!PyArg_ParseTuple(args, "O!O!O!O!O!O", &PyType_Type, &frame, &PyType_Type, &buffer,
+                          &PyType_Type, &packet, &PyTuple_Type, &formats, &PyTuple_Type, &sources,
+                          &exhausted))
         return NULL;
     if (!PyType_IsSubtype((PyTypeObject *)frame, pycf_state.base_frame) ||
         !PyType_IsSubtype((PyTypeObject *)buffer, pycf_state.base_buffer) ||
+        !PyType_IsSubtype((PyTypeObject *)packet, pycf_state.base_packet) ||
         PyTuple_Size(formats) != CUFRAMES_FORMAT_COUNT ||
         PyTuple_Size(sources) != CUFRAMES_CLOCK_FILE + 1 || !PyCallable_Check(exhausted)) {
         PyErr_SetString(PyExc_TypeError, "the package does not fit its extension module");
@@ -72,6 +74,7 @@ static PyObject *register_package(PyObject *module, PyObject *args)
     }
     set_object((PyObject **)&pycf_state.frame, frame);
     set_object((PyObject **)&pycf_state.buffer, buffer);
+    set_object((PyObject **)&pycf_state.packet, packet);
     set_object(&pycf_state.formats, formats);
     set_object(&pycf_state.sources, sources);
     set_object(&pycf_state.exhausted, exhausted);
@@ -102,7 +105,8 @@ static int add_parts(PyObject *module)
     if (pycf_errors_init(module) < 0 || pycf_plane_init(module) < 0 ||
         pycf_frame_init(module) < 0 || pycf_subscriber_init(module) < 0 ||
         pycf_publisher_init(module) < 0 || pycf_discovery_init(module) < 0 ||
-        pycf_group_init(module) < 0 || pycf_convert_init(module) < 0)
+        pycf_group_init(module) < 0 || pycf_convert_init(module) < 0 ||
+        pycf_packets_init(module) < 0)
         return -1;
     return 0;
 }

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,6 +28,7 @@ struct pycf_state {
     PyObject *exhausted;  /* called when the holds of a subscriber have run out */
     PyTypeObject *base_frame;
     PyTypeObject *base_buffer;
+    PyTypeObject *base_packet;
     PyTypeObject *plane;
 };
 extern struct pycf_state pycf_state;
@@ -65,3 +67,4 @@ int pycf_publisher_init(PyObject *module);
 int pycf_discovery_init(PyObject *module);
 int pycf_group_init(PyObject *module);
 int pycf_convert_init(PyObject *module);
+int pycf_packets_init(PyObject *module);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "info.h"
+#include "streams.h"
 
 struct publisher {
     PyObject ob_base;
@@ -264,6 +265,42 @@ static PyObject *publisher_subscribers(PyObject *self, PyObject *unused)
     return leave_with(channel, count, all);
 }
 
+static PyObject *publisher_enable_packets(PyObject *self, PyObject *args)
+{
+    struct pycf_channel *channel = enter(self);
+    PyObject *done = NULL;
+
+    if (channel) {
+        done = pycf_enable_packets(channel->publisher, args);
+        pycf_channel_leave(channel);
+    }
+    return done;
+}
+
+static PyObject *publisher_set_streams(PyObject *self, PyObject *streams)
+{
+    struct pycf_channel *channel = enter(self);
+    PyObject *done = NULL;
+
+    if (channel) {
+        done = pycf_set_streams(channel->publisher, streams);
+        pycf_channel_leave(channel);
+    }
+    return done;
+}
+
+static PyObject *publisher_send_packet(PyObject *self, PyObject *args)
+{
+    struct pycf_channel *channel = enter(self);
+    PyObject *seq = NULL;
+
+    if (channel) {
+        seq = pycf_send_packet(channel->publisher, args);
+        pycf_channel_leave(channel);
+    }
+    return seq;
+}
+
 static PyObject *publisher_close(PyObject *self, PyObject *unused)
 {
     struct pycf_channel *channel = ((struct publisher *)self)->channel;
@@ -278,6 +315,9 @@ static PyMethodDef publisher_methods[] = {
     {"_acquire", publisher_acquire, METH_NOARGS, NULL},
     {"_reconfigure", (PyCFunction)(void (*)(void))publisher_reconfigure,
      METH_VARARGS | METH_KEYWORDS, NULL},
+    {"_enable_packets", publisher_enable_packets, METH_VARARGS, NULL},
+    {"_set_streams", publisher_set_streams, METH_O, NULL},
+    {"_send_packet", publisher_send_packet, METH_VARARGS, NULL},
     {"_info", publisher_info, METH_NOARGS, NULL},
     {"stats", publisher_stats, METH_NOARGS,
      "stats() -> dict\n\nWhat the channel has counted since it was made: frames published, "

@@ -12,29 +12,14 @@
 
 #include "frame.h"
 #include "info.h"
+#include "subscriber.h"
 
 #define CONNECT_SLICE_MIN_MS 100
 #define CONNECT_SLICE_MAX_MS 1000
 
-struct subscriber {
-    PyObject ob_base;
-    cuframes_subscriber_t *subscriber; /* NULL before it attaches, and when it is closed */
-    cuframes_subscriber_config_t config;
-    PyObject *key, *name, *runtime_dir; /* what the configuration's strings are in */
-    PyObject *timeout;                  /* seconds for each wait of an iteration, or None */
-    void *stream;
-    PyThread_type_lock lock;
-    pid_t pid; /* of the process that made it */
-    bool closing, closed;
-    struct pycf_ledger *ledger;
-    uint64_t received, timeouts, errors, gaps;
-    int64_t last_seq; /* -1: none yet */
-    int64_t last_pts_ns;
-};
-
 /* ---- one thread at a time ---- */
 
-static bool lock(struct subscriber *s)
+bool pycf_subscriber_lock(struct pycf_subscriber *s)
 {
     if (PyThread_acquire_lock(s->lock, NOWAIT_LOCK) == PY_LOCK_ACQUIRED)
         return true;
@@ -54,19 +39,19 @@ static bool lock(struct subscriber *s)
     }
 }
 
-static void unlock(struct subscriber *s)
+void pycf_subscriber_unlock(struct pycf_subscriber *s)
 {
     PyThread_release_lock(s->lock);
 }
 
-static PyObject *closed_error(const struct subscriber *s)
+PyObject *pycf_subscriber_closed(const struct pycf_subscriber *s)
 {
     return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "this subscriber of %U is closed", s->key);
 }
 
 /* ---- attaching ---- */
 
-static PyObject *nobody_there(const struct subscriber *s)
+static PyObject *nobody_there(const struct pycf_subscriber *s)
 {
     char dir[4096] = "its runtime directory";
 
@@ -78,8 +63,7 @@ static PyObject *nobody_there(const struct subscriber *s)
                            s->key, s->config.runtime_dir ? s->config.runtime_dir : dir);
 }
 
-/* Attaches unless it is. The lock is held. */
-static bool attach(struct subscriber *s, int64_t deadline_ns)
+bool pycf_subscriber_attach(struct pycf_subscriber *s, int64_t deadline_ns)
 {
     cuframes_subscriber_config_t config = s->config;
     int32_t slice = CONNECT_SLICE_MIN_MS;
@@ -88,7 +72,7 @@ static bool attach(struct subscriber *s, int64_t deadline_ns)
         int err;
 
         if (s->closing || s->closed)
-            return closed_error(s);
+            return pycf_subscriber_closed(s);
         config.connect_timeout_ms = pycf_left_ms(deadline_ns, slice);
         Py_BEGIN_ALLOW_THREADS err = cuframes_subscriber_create(&config, &s->subscriber);
         Py_END_ALLOW_THREADS if (err == CUFRAMES_OK) return true;
@@ -105,16 +89,16 @@ static bool attach(struct subscriber *s, int64_t deadline_ns)
 
 static PyObject *subscriber_connect(PyObject *self, PyObject *args)
 {
-    struct subscriber *s = (struct subscriber *)self;
+    struct pycf_subscriber *s = (struct pycf_subscriber *)self;
     PyObject *timeout = Py_None;
     int64_t deadline_ns;
     bool done;
 
     if (!PyArg_ParseTuple(args, "|O:connect", &timeout) || !pycf_deadline(timeout, &deadline_ns) ||
-        !lock(s))
+        !pycf_subscriber_lock(s))
         return NULL;
-    done = attach(s, deadline_ns);
-    unlock(s);
+    done = pycf_subscriber_attach(s, deadline_ns);
+    pycf_subscriber_unlock(s);
     if (!done)
         return NULL;
     Py_RETURN_NONE;
@@ -123,7 +107,7 @@ static PyObject *subscriber_connect(PyObject *self, PyObject *args)
 /* ---- taking frames ---- */
 
 /* Holds have run out, also after a garbage collection: warns, and raises who has them. */
-static void raise_exhausted(struct subscriber *s)
+static void raise_exhausted(struct pycf_subscriber *s)
 {
     PyObject *list = pycf_ledger_list(s->ledger), *text;
 
@@ -138,14 +122,14 @@ static void raise_exhausted(struct subscriber *s)
 }
 
 /* Waits in slices. CUFRAMES_OK, an error of the library, or 1 with an exception. */
-static int wait_for_frame(struct subscriber *s, int64_t deadline_ns, cuframes_frame_t **frame)
+static int wait_for_frame(struct pycf_subscriber *s, int64_t deadline_ns, cuframes_frame_t **frame)
 {
     for (;;) {
         int32_t ms = pycf_left_ms(deadline_ns, PYCF_SLICE_MS);
         int err;
 
         if (s->closing) {
-            closed_error(s);
+            pycf_subscriber_closed(s);
             return 1;
         }
         if (ms == 0)
@@ -158,7 +142,7 @@ static int wait_for_frame(struct subscriber *s, int64_t deadline_ns, cuframes_fr
 }
 
 /* As wait_for_frame(); a deadline of 0 only looks. The lock is held. */
-static int take(struct subscriber *s, int64_t deadline_ns, cuframes_frame_t **frame)
+static int take(struct pycf_subscriber *s, int64_t deadline_ns, cuframes_frame_t **frame)
 {
     int err = cuframes_subscriber_next(s->subscriber, s->stream, frame, 0);
 
@@ -175,7 +159,7 @@ static int take(struct subscriber *s, int64_t deadline_ns, cuframes_frame_t **fr
     return err;
 }
 
-static void count(struct subscriber *s, const struct pycf_frame *frame)
+static void count(struct pycf_subscriber *s, const struct pycf_frame *frame)
 {
     s->received++;
     s->gaps += frame->missed;
@@ -187,17 +171,18 @@ static void count(struct subscriber *s, const struct pycf_frame *frame)
  * The next frame, before the deadline (0 = only look). NULL without an exception: `*err` says
  * what the library said.
  */
-static struct pycf_frame *next_frame(struct subscriber *s, int64_t deadline_ns, bool step, int *err)
+static struct pycf_frame *next_frame(struct pycf_subscriber *s, int64_t deadline_ns, bool step,
+                                     int *err)
 {
     struct pycf_frame *frame = NULL;
     cuframes_frame_t *taken = NULL;
 
     *err = 1;
-    if (!lock(s))
+    if (!pycf_subscriber_lock(s))
         return NULL;
     if (s->closed || s->closing) {
-        closed_error(s);
-    } else if (attach(s, deadline_ns)) {
+        pycf_subscriber_closed(s);
+    } else if (pycf_subscriber_attach(s, deadline_ns)) {
         if (step)
             pycf_ledger_step(s->ledger);
         *err = take(s, deadline_ns, &taken);
@@ -215,11 +200,11 @@ static struct pycf_frame *next_frame(struct subscriber *s, int64_t deadline_ns, 
     } else {
         s->errors++;
     }
-    unlock(s);
+    pycf_subscriber_unlock(s);
     return frame;
 }
 
-static PyObject *raise_of(struct subscriber *s, int err)
+static PyObject *raise_of(struct pycf_subscriber *s, int err)
 {
     if (err == 1)
         return NULL;
@@ -231,7 +216,7 @@ static PyObject *raise_of(struct subscriber *s, int err)
 static PyObject *subscriber_next_frame(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"timeout_ms", NULL};
-    struct subscriber *s = (struct subscriber *)self;
+    struct pycf_subscriber *s = (struct pycf_subscriber *)self;
     struct pycf_frame *frame;
     int64_t deadline_ns = INT64_MAX;
     long timeout_ms = -1;
@@ -250,7 +235,7 @@ static PyObject *subscriber_next_frame(PyObject *self, PyObject *args, PyObject 
 
 static PyObject *subscriber_iternext(PyObject *self)
 {
-    struct subscriber *s = (struct subscriber *)self;
+    struct pycf_subscriber *s = (struct pycf_subscriber *)self;
     struct pycf_frame *frame;
     int64_t deadline_ns;
     int err;
@@ -268,7 +253,7 @@ static PyObject *subscriber_iternext(PyObject *self)
 
 static PyObject *subscriber_poll(PyObject *self, PyObject *unused)
 {
-    struct subscriber *s = (struct subscriber *)self;
+    struct pycf_subscriber *s = (struct pycf_subscriber *)self;
     struct pycf_frame *frame;
     int err;
 
@@ -283,12 +268,12 @@ static PyObject *subscriber_poll(PyObject *self, PyObject *unused)
 
 static PyObject *subscriber_fileno(PyObject *self, PyObject *unused)
 {
-    struct subscriber *s = (struct subscriber *)self;
+    struct pycf_subscriber *s = (struct pycf_subscriber *)self;
     int fd;
 
     (void)unused;
     if (s->closed)
-        return closed_error(s);
+        return pycf_subscriber_closed(s);
     if (!s->subscriber)
         return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG,
                                "this subscriber of %U is not attached "
@@ -300,7 +285,7 @@ static PyObject *subscriber_fileno(PyObject *self, PyObject *unused)
 
 /* ---- making and ending ---- */
 
-static bool close_subscriber(struct subscriber *s)
+static bool close_subscriber(struct pycf_subscriber *s)
 {
     cuframes_subscriber_t *subscriber;
     bool locked;
@@ -309,13 +294,13 @@ static bool close_subscriber(struct subscriber *s)
         return true;
     s->closing = true;
     /* In a child of fork() the lock may be that of a thread that is not there. */
-    if (!(locked = getpid() == s->pid ? lock(s) : false) && PyErr_Occurred())
+    if (!(locked = getpid() == s->pid ? pycf_subscriber_lock(s) : false) && PyErr_Occurred())
         return false;
     subscriber = s->subscriber;
     s->subscriber = NULL;
     s->closed = true;
     if (locked)
-        unlock(s);
+        pycf_subscriber_unlock(s);
     Py_BEGIN_ALLOW_THREADS cuframes_subscriber_destroy(subscriber);
     Py_END_ALLOW_THREADS return true;
 }
@@ -323,7 +308,7 @@ static bool close_subscriber(struct subscriber *s)
 static PyObject *subscriber_close(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (!close_subscriber((struct subscriber *)self))
+    if (!close_subscriber((struct pycf_subscriber *)self))
         return NULL;
     Py_RETURN_NONE;
 }
@@ -331,8 +316,9 @@ static PyObject *subscriber_close(PyObject *self, PyObject *unused)
 static PyObject *subscriber_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return ((struct subscriber *)self)->closed ? closed_error((struct subscriber *)self)
-                                               : Py_NewRef(self);
+    return ((struct pycf_subscriber *)self)->closed
+               ? pycf_subscriber_closed((struct pycf_subscriber *)self)
+               : Py_NewRef(self);
 }
 
 static PyObject *subscriber_exit(PyObject *self, PyObject *args)
@@ -343,10 +329,10 @@ static PyObject *subscriber_exit(PyObject *self, PyObject *args)
 
 static PyObject *subscriber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    struct subscriber *s;
+    struct pycf_subscriber *s;
 
     (void)args, (void)kwargs;
-    s = (struct subscriber *)PyType_GenericAlloc(type, 0);
+    s = (struct pycf_subscriber *)PyType_GenericAlloc(type, 0);
     if (!s)
         return NULL;
     s->pid = getpid();
@@ -382,7 +368,7 @@ static int subscriber_init(PyObject *self, PyObject *args, PyObject *kwargs)
     static char *names[] = {"key",    "name",    "mode", "cuda_device", "memory",
                             "flags",  "every",   "fps",  "max_holds",   "runtime_dir",
                             "stream", "timeout", NULL};
-    struct subscriber *s = (struct subscriber *)self;
+    struct pycf_subscriber *s = (struct pycf_subscriber *)self;
     cuframes_subscriber_config_t config = {.connect_timeout_ms = -1};
     PyObject *key, *name = Py_None, *dir = Py_None, *timeout = Py_None;
     unsigned long long stream = 0;
@@ -418,7 +404,7 @@ static int subscriber_init(PyObject *self, PyObject *args, PyObject *kwargs)
 
 static void subscriber_dealloc(PyObject *self)
 {
-    struct subscriber *s = (struct subscriber *)self;
+    struct pycf_subscriber *s = (struct pycf_subscriber *)self;
 
     cuframes_subscriber_destroy(s->subscriber);
     pycf_ledger_unref(s->ledger);
@@ -435,7 +421,7 @@ static void subscriber_dealloc(PyObject *self)
 
 static PyObject *subscriber_stats(PyObject *self, PyObject *unused)
 {
-    struct subscriber *s = (struct subscriber *)self;
+    struct pycf_subscriber *s = (struct pycf_subscriber *)self;
     cuframes_subscriber_stats_t stats = {0};
     int err;
 
@@ -454,25 +440,25 @@ static PyObject *subscriber_stats(PyObject *self, PyObject *unused)
 
 static PyObject *subscriber_info(PyObject *self, PyObject *unused)
 {
-    struct subscriber *s = (struct subscriber *)self;
+    struct pycf_subscriber *s = (struct pycf_subscriber *)self;
     cuframes_channel_info_t info;
     int err = CUFRAMES_ERR_DISCONNECTED;
 
     (void)unused;
     if (s->closed)
-        return closed_error(s);
-    if (!lock(s))
+        return pycf_subscriber_closed(s);
+    if (!pycf_subscriber_lock(s))
         return NULL;
     if (s->subscriber)
         err = cuframes_subscriber_info(s->subscriber, &info);
-    unlock(s);
+    pycf_subscriber_unlock(s);
     return err == CUFRAMES_OK ? pycf_info_dict(&info) : pycf_raise(err);
 }
 
 static PyObject *subscriber_held(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return pycf_ledger_list(((struct subscriber *)self)->ledger);
+    return pycf_ledger_list(((struct pycf_subscriber *)self)->ledger);
 }
 
 static PyMethodDef subscriber_methods[] = {
@@ -495,6 +481,9 @@ static PyMethodDef subscriber_methods[] = {
     {"stats", subscriber_stats, METH_NOARGS,
      "stats() -> dict[str, int]\n\nWhat it has counted since it was made; frames held, and how "
      "many are granted."},
+    {"_enable_packets", pycf_subscriber_enable_packets, METH_VARARGS, NULL},
+    {"_next_packet", pycf_subscriber_next_packet, METH_VARARGS, NULL},
+    {"_streams", pycf_subscriber_streams, METH_NOARGS, NULL},
     {"_info", subscriber_info, METH_NOARGS, NULL},
     {"_held", subscriber_held, METH_NOARGS, NULL},
     {"__enter__", subscriber_enter, METH_NOARGS, "Itself; closed at the end of with."},
@@ -504,7 +493,7 @@ static PyMethodDef subscriber_methods[] = {
 
 static PyObject *get_name(PyObject *self, void *unused)
 {
-    const struct subscriber *s = (struct subscriber *)self;
+    const struct pycf_subscriber *s = (struct pycf_subscriber *)self;
     const char *name = s->subscriber ? cuframes_subscriber_name(s->subscriber) : NULL;
 
     (void)unused;
@@ -516,7 +505,7 @@ static PyObject *get_name(PyObject *self, void *unused)
 #define GETTER(name, value)                                                                        \
     static PyObject *get_##name(PyObject *self, void *unused)                                      \
     {                                                                                              \
-        const struct subscriber *s = (struct subscriber *)self;                                    \
+        const struct pycf_subscriber *s = (struct pycf_subscriber *)self;                          \
                                                                                                    \
         (void)unused;                                                                              \
         return (value);                                                                            \
@@ -575,7 +564,7 @@ static PyType_Slot subscriber_slots[] = {
 
 static PyType_Spec subscriber_spec = {
     .name = "cuframes._cuframes.Subscriber",
-    .basicsize = sizeof(struct subscriber),
+    .basicsize = sizeof(struct pycf_subscriber),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .slots = subscriber_slots,
 };
