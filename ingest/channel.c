@@ -15,9 +15,9 @@
 /* swscale and copy loops may write a vector past the last row. */
 #define TAIL_BYTES 64
 
-int channel_init(struct channel *channel, const struct options *options)
+int channel_init(struct channel *channel, const struct options *options, int32_t gpu)
 {
-    *channel = (struct channel){.options = options};
+    *channel = (struct channel){.options = options, .gpu = gpu};
     return pthread_mutex_init(&channel->lock, NULL);
 }
 
@@ -40,7 +40,7 @@ int channel_plain_layout(cuframes_layout_t *layout, cuframes_format_t format, in
 static bool same_geometry(const struct geometry *a, const struct geometry *b)
 {
     return a->width == b->width && a->height == b->height && a->format == b->format &&
-           a->sar_num == b->sar_num && a->sar_den == b->sar_den &&
+           a->memory == b->memory && a->sar_num == b->sar_num && a->sar_den == b->sar_den &&
            memcmp(&a->layout, &b->layout, sizeof(a->layout)) == 0;
 }
 
@@ -64,7 +64,8 @@ static cuframes_publisher_config_t make_config(const struct channel *channel,
         .ring_size = slot_count(channel, geometry),
         .policy = options->policy,
         .consumer_ack_timeout_ms = options->ack_timeout_ms,
-        .memory = CUFRAMES_MEMORY_HOST, /* the decoder writes with the processor */
+        .memory = geometry->memory,
+        .cuda_device = channel->gpu,
         .socket_mode = options->socket_mode,
         .socket_group = options->socket_group,
         .allowed_users = options->user_count > 0 ? options->users : NULL,
@@ -83,12 +84,15 @@ static cuframes_publisher_config_t make_config(const struct channel *channel,
 
 static void announce(const struct channel *channel, const struct geometry *geometry)
 {
-    log_line(CUFRAMES_LOG_INFO,
-             "channel %s: %dx%d %s, %d slots of %.1f MB (%d for subscribers, %d for the decoder)",
-             channel->options->key, geometry->width, geometry->height,
-             cuframes_format_name(geometry->format), slot_count(channel, geometry),
-             (double)geometry->layout.size / 1e6,
-             slot_count(channel, geometry) - geometry->decoder_slots, geometry->decoder_slots);
+    log_line(
+        CUFRAMES_LOG_INFO,
+        "channel %s: %dx%d %s, %d slots of %.1f MB in %s memory (%d for subscribers, %d for the "
+        "decoder)",
+        channel->options->key, geometry->width, geometry->height,
+        cuframes_format_name(geometry->format), slot_count(channel, geometry),
+        (double)geometry->layout.size / 1e6,
+        geometry->memory == CUFRAMES_MEMORY_CUDA ? "GPU" : "host",
+        slot_count(channel, geometry) - geometry->decoder_slots, geometry->decoder_slots);
 }
 
 /* Makes the channel, or its next generation, of this geometry. Under the lock. */

@@ -20,6 +20,7 @@
 struct geometry {
     int32_t width, height; /* visible */
     cuframes_format_t format;
+    cuframes_memory_t memory; /* HOST or CUDA */
     cuframes_layout_t layout;
     int32_t sar_num, sar_den;
     cuframes_color_t color;
@@ -28,6 +29,7 @@ struct geometry {
 
 struct channel {
     const struct options *options;
+    int32_t gpu;                     /* the GPU of frames in GPU memory, as CUDA numbers it */
     pthread_mutex_t lock;            /* guards geometry and the step from it to a slot */
     cuframes_publisher_t *publisher; /* NULL before the first geometry; never changes after */
     struct geometry geometry;
@@ -37,7 +39,7 @@ struct channel {
     char error[512];
 };
 
-int channel_init(struct channel *channel, const struct options *options);
+int channel_init(struct channel *channel, const struct options *options, int32_t gpu);
 void channel_fini(struct channel *channel);
 
 /*

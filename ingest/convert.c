@@ -34,14 +34,13 @@ void converter_fini(struct converter *converter)
     converter->sws = NULL;
 }
 
-static bool is_full_range(const AVFrame *frame)
+bool converter_reads_full_range(const AVFrame *frame)
 {
     return frame->color_range == AVCOL_RANGE_JPEG || pixfmt_is_full_range(frame->format) ||
            pixfmt_is_rgb(frame->format);
 }
 
-/* The YUV side's matrix: the source's, or what its size suggests. */
-static enum AVColorSpace yuv_matrix(const AVFrame *frame)
+enum AVColorSpace converter_matrix(const AVFrame *frame)
 {
     bool said = frame->colorspace != AVCOL_SPC_UNSPECIFIED && frame->colorspace != AVCOL_SPC_RGB;
 
@@ -56,7 +55,7 @@ static bool target_is_full(const AVFrame *frame, enum AVPixelFormat to)
 {
     if (pixfmt_is_rgb(to))
         return true;
-    return is_full_range(frame) && !pixfmt_is_rgb(frame->format);
+    return converter_reads_full_range(frame) && !pixfmt_is_rgb(frame->format);
 }
 
 cuframes_color_t converter_color(const AVFrame *frame, cuframes_format_t to)
@@ -68,7 +67,7 @@ cuframes_color_t converter_color(const AVFrame *frame, cuframes_format_t to)
     if (pixfmt_is_rgb(pix_fmt))
         color.matrix = 0;
     else if (pixfmt_is_rgb(frame->format))
-        color.matrix = (uint8_t)yuv_matrix(frame);
+        color.matrix = (uint8_t)converter_matrix(frame);
     return color;
 }
 
@@ -78,13 +77,14 @@ static bool is_prepared(const struct converter *c, const AVFrame *frame,
     return c->sws && c->to.width == to->width && c->to.height == to->height &&
            c->to.format == to->format && c->source_width == frame->width &&
            c->source_height == frame->height && c->source_format == frame->format &&
-           c->source_matrix == frame->colorspace && c->source_full == is_full_range(frame);
+           c->source_matrix == frame->colorspace &&
+           c->source_full == converter_reads_full_range(frame);
 }
 
 static int prepare(struct converter *c, const AVFrame *frame, const struct conversion *to)
 {
     enum AVPixelFormat target = pixfmt_to_av(to->format);
-    const int *matrix = sws_getCoefficients((int)yuv_matrix(frame));
+    const int *matrix = sws_getCoefficients((int)converter_matrix(frame));
 
     if (is_prepared(c, frame, to))
         return 0;
@@ -93,31 +93,31 @@ static int prepare(struct converter *c, const AVFrame *frame, const struct conve
                             to->height, target, SWS_BICUBIC, NULL, NULL, NULL);
     if (!c->sws)
         return AVERROR(EINVAL);
-    sws_setColorspaceDetails(c->sws, matrix, is_full_range(frame), matrix,
+    sws_setColorspaceDetails(c->sws, matrix, converter_reads_full_range(frame), matrix,
                              target_is_full(frame, target), 0, 1 << 16, 1 << 16);
     c->to = *to;
     c->source_width = frame->width;
     c->source_height = frame->height;
     c->source_format = frame->format;
     c->source_matrix = frame->colorspace;
-    c->source_full = is_full_range(frame);
+    c->source_full = converter_reads_full_range(frame);
     return 0;
 }
 
-static void buffer_planes(cuframes_buffer_t *buffer, uint8_t *planes[4], int pitches[4])
+/* The planes of a picture of this layout at `start`. */
+static void layout_planes(const cuframes_layout_t *layout, uint8_t *start, uint8_t *planes[4],
+                          int pitches[4])
 {
-    const cuframes_layout_t *layout = cuframes_buffer_layout(buffer);
-
     for (uint32_t i = 0; i < 4; i++) {
         bool there = i < layout->plane_count;
 
-        planes[i] = there ? cuframes_buffer_plane(buffer, (int32_t)i, NULL) : NULL;
+        planes[i] = there ? start + layout->planes[i].offset : NULL;
         pitches[i] = there ? (int)layout->planes[i].pitch : 0;
     }
 }
 
 int converter_run(struct converter *converter, const AVFrame *frame, const struct conversion *to,
-                  cuframes_buffer_t *buffer)
+                  const cuframes_layout_t *layout, void *start)
 {
     int err = prepare(converter, frame, to);
     uint8_t *planes[4];
@@ -125,18 +125,18 @@ int converter_run(struct converter *converter, const AVFrame *frame, const struc
 
     if (err < 0)
         return err;
-    buffer_planes(buffer, planes, pitches);
+    layout_planes(layout, start, planes, pitches);
     err = sws_scale(converter->sws, (const uint8_t *const *)frame->data, frame->linesize, 0,
                     frame->height, planes, pitches);
     return err < 0 ? err : 0;
 }
 
-void copy_picture(const AVFrame *frame, cuframes_buffer_t *buffer)
+void copy_picture(const AVFrame *frame, const cuframes_layout_t *layout, void *start)
 {
     uint8_t *planes[4];
     int pitches[4];
 
-    buffer_planes(buffer, planes, pitches);
+    layout_planes(layout, start, planes, pitches);
     av_image_copy(planes, pitches, (const uint8_t **)frame->data, frame->linesize, frame->format,
                   frame->width, frame->height);
 }

@@ -39,12 +39,21 @@ struct converter {
 
 void converter_fini(struct converter *converter);
 
-/* Writes `frame` (crop applied) into the buffer's planes. A negative AVERROR on failure. */
+/*
+ * Writes `frame` (crop applied) into memory that begins at `start` and has this layout. A negative
+ * AVERROR on failure.
+ */
 int converter_run(struct converter *converter, const AVFrame *frame, const struct conversion *to,
-                  cuframes_buffer_t *buffer);
+                  const cuframes_layout_t *layout, void *start);
 
 /* The colours of what converter_run() makes. */
 cuframes_color_t converter_color(const AVFrame *frame, cuframes_format_t to);
 
-/* Copies `frame` (crop applied, its format the buffer's) to the start of the buffer's planes. */
-void copy_picture(const AVFrame *frame, cuframes_buffer_t *buffer);
+/* Whether the samples of `frame` have the full range. */
+bool converter_reads_full_range(const AVFrame *frame);
+
+/* The YUV side's matrix: the source's, or what its size suggests. */
+enum AVColorSpace converter_matrix(const AVFrame *frame);
+
+/* Copies `frame` (crop applied, its format the layout's) to the start of the layout's planes. */
+void copy_picture(const AVFrame *frame, const cuframes_layout_t *layout, void *start);

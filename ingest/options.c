@@ -53,6 +53,8 @@ enum option_id {
     OPT_STATS_INTERVAL,
     OPT_LOG,
     OPT_VERBOSE,
+    OPT_DECODE,
+    OPT_GPU,
     OPT_CUDA_DEVICE,
     OPT_PACKET_RING,
     OPT_HELP
@@ -91,6 +93,8 @@ static const struct option long_options[] = {
     {"stats-interval", required_argument, NULL, OPT_STATS_INTERVAL},
     {"log", required_argument, NULL, OPT_LOG},
     {"verbose", no_argument, NULL, OPT_VERBOSE},
+    {"decode", required_argument, NULL, OPT_DECODE},
+    {"gpu", required_argument, NULL, OPT_GPU},
     {"cuda-device", required_argument, NULL, OPT_CUDA_DEVICE},
     {"enable-packet-ring", no_argument, NULL, OPT_PACKET_RING},
     {"help", no_argument, NULL, OPT_HELP},
@@ -99,7 +103,7 @@ static const struct option long_options[] = {
 
 /* What was asked for that this version cannot do; said once the reports are open. */
 struct requests {
-    bool cuda_device, packet_ring;
+    bool packet_ring;
 };
 
 static bool wrong(const char *format, ...) CUFRAMES_PRINTF(1, 2);
@@ -209,16 +213,25 @@ static bool parse_log(const char *text, struct options *options)
     return true;
 }
 
-static bool parse_memory(const char *text)
+static bool parse_memory(const char *text, struct options *options)
 {
     static const char *const words[] = {"auto", "host", "cuda", NULL};
     int index;
 
     if (!parse_word("memory", text, words, &index))
         return false;
-    if (index == 2)
-        return wrong("--memory cuda: this version decodes into host memory only; leave the option "
-                     "out");
+    options->memory = (cuframes_memory_t)index;
+    return true;
+}
+
+static bool parse_decode(const char *text, struct options *options)
+{
+    static const char *const words[] = {"auto", "nvdec", "cpu", NULL};
+    int index;
+
+    if (!parse_word("decode", text, words, &index))
+        return false;
+    options->decode = (enum decode)index;
     return true;
 }
 
@@ -271,10 +284,6 @@ static bool add_rendition(const char *text, struct options *o)
     if (!rendition_spec_parse(text, &spec, why, sizeof(why)))
         return wrong("--output %s: %s; the form is NAME=WxH[@FPS][,format=F][,memory=host|cuda]",
                      text, why);
-    if (spec.memory == CUFRAMES_MEMORY_CUDA)
-        return wrong("--output %s: this version decodes into host memory only; leave memory=cuda "
-                     "out",
-                     text);
     for (int i = 0; i < o->rendition_count; i++)
         if (strcmp(o->renditions[i].name, spec.name) == 0)
             return wrong("--output %s: there is an output \"%s\" already; give each a name of its "
@@ -389,7 +398,7 @@ static bool parse_channel_kind(int id, char *value, struct options *o)
         return parse_int("wait-subscribers", value, 0, CUFRAMES_MAX_SUBSCRIBERS,
                          &o->wait_subscribers);
     case OPT_MEMORY:
-        return parse_memory(value);
+        return parse_memory(value, o);
     case OPT_SOCKET_MODE:
         return parse_mode(value, o);
     case OPT_ALLOW_USER:
@@ -407,8 +416,6 @@ static bool parse_channel_kind(int id, char *value, struct options *o)
 
 static bool parse_one(int id, char *value, struct options *o, struct requests *requests)
 {
-    int32_t device;
-
     switch (id) {
     case OPT_THREADS:
         return parse_int("threads", value, 0, 64, &o->threads);
@@ -419,9 +426,13 @@ static bool parse_one(int id, char *value, struct options *o, struct requests *r
     case OPT_VERBOSE:
         o->log_level = CUFRAMES_LOG_DEBUG;
         return true;
+    case OPT_DECODE:
+        return parse_decode(value, o);
+    case OPT_GPU:
     case OPT_CUDA_DEVICE:
-        requests->cuda_device = true;
-        return parse_int("cuda-device", value, 0, 255, &device);
+        o->gpu = value;
+        o->gpu_if_there = id == OPT_CUDA_DEVICE;
+        return true;
     case OPT_PACKET_RING:
         requests->packet_ring = true;
         return true;
@@ -432,9 +443,6 @@ static bool parse_one(int id, char *value, struct options *o, struct requests *r
 
 static void say_what_is_missing(const struct requests *requests)
 {
-    if (requests->cuda_device)
-        log_line(CUFRAMES_LOG_WARNING, "--cuda-device: this version has no GPU memory; frames are "
-                                       "decoded by the processor and shared in host memory");
     if (requests->packet_ring)
         log_line(CUFRAMES_LOG_WARNING, "--enable-packet-ring: this version does not share packets; "
                                        "subscribers get pictures only");

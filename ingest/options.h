@@ -12,6 +12,9 @@
 
 #include "rendition_spec.h"
 
+/* Who decodes. */
+enum decode { DECODE_AUTO, DECODE_NVDEC, DECODE_CPU };
+
 enum transport { TRANSPORT_TCP, TRANSPORT_UDP, TRANSPORT_AUTO };
 
 struct options {
@@ -25,7 +28,11 @@ struct options {
     bool reconnect;
     bool realtime, loop;
 
-    int32_t width, height; /* 0 = as decoded */
+    enum decode decode;
+    const char *gpu;          /* number or UUID; NULL = the first */
+    bool gpu_if_there;        /* --cuda-device: the processor decodes where there is none */
+    cuframes_memory_t memory; /* AUTO: where the pictures are decoded */
+    int32_t width, height;    /* 0 = as decoded */
     bool format_given;
     cuframes_format_t format;
     double max_fps; /* 0 = all */

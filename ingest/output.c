@@ -16,15 +16,21 @@
 #define SUBSCRIBER_PATIENCE_S 60
 
 int output_init(struct output *output, const struct options *options, struct channel *channel,
-                struct pictures *pictures)
+                struct pictures *pictures, struct nvdec *nvdec)
 {
-    *output = (struct output){.options = options, .channel = channel, .pictures = pictures};
-    return renditions_init(&output->renditions, options);
+    *output = (struct output){
+        .options = options,
+        .channel = channel,
+        .pictures = pictures,
+        .nvdec = nvdec,
+    };
+    filler_init(&output->filler, nvdec->gpu);
+    return renditions_init(&output->renditions, options, nvdec->gpu);
 }
 
 void output_fini(struct output *output)
 {
-    converter_fini(&output->converter);
+    filler_fini(&output->filler);
     renditions_fini(&output->renditions);
 }
 
@@ -118,7 +124,7 @@ static void explain_copy(struct output *output, const AVFrame *frame, const char
 {
     if (!output->copy_explained)
         log_line(CUFRAMES_LOG_INFO, "each picture is copied once: %s (%s)", why,
-                 av_get_pix_fmt_name(frame->format));
+                 av_get_pix_fmt_name(pixfmt_of_frame(frame)));
     output->copy_explained = true;
 }
 
@@ -129,7 +135,7 @@ static int claim_for(struct output *output, const AVFrame *frame, const struct c
     /* The decoder has slots: the channel's geometry is its affair. */
     if (!converted && atomic_load(&output->pictures->claimed) > 0)
         return channel_claim_same(output->channel, to->width, to->height, to->format, buffer);
-    return fill_claim(output->channel, frame, to, converted, buffer);
+    return fill_claim(output->channel, frame, to, converted, output->options->memory, buffer);
 }
 
 static enum output_result no_slot(struct output *output, int err)
@@ -157,32 +163,47 @@ static enum output_result publish_written(struct output *output, AVFrame *frame,
     int err;
 
     av_frame_apply_cropping(frame, AV_FRAME_CROP_UNALIGNED);
-    convert = conversion_needed(output->options, frame->format, frame->width, frame->height, &to);
+    convert = fill_conversion(output->options, frame, &to);
     err = claim_for(output, frame, &to, convert, &buffer);
     if (err)
         return no_slot(output, err);
     if (convert)
         explain_copy(output, frame, "it is converted into its slot");
+    else if (frame->format == AV_PIX_FMT_CUDA)
+        explain_copy(output, frame, "it is decoded on the GPU and shared in host memory");
+    else if (output->options->memory == CUFRAMES_MEMORY_CUDA)
+        explain_copy(output, frame, "it is decoded by the processor and shared in GPU memory");
     else if (atomic_load(&output->pictures->claimed) == 0)
         explain_copy(output, frame, "the decoder has picture memory of its own");
-    err = fill_buffer(&output->converter, frame, &to, convert, buffer, meta);
-    if (err < 0) {
-        log_line(CUFRAMES_LOG_ERROR, "cannot convert %s to %s %dx%d",
-                 av_get_pix_fmt_name(frame->format), cuframes_format_name(to.format), to.width,
-                 to.height);
-        result = OUTPUT_FAILED;
-    } else {
+    result = OUTPUT_FAILED;
+    if (fill_buffer(&output->filler, frame, &to, convert, output->channel, buffer, meta))
         result = publish(output, buffer, meta);
-    }
     cuframes_buffer_unref(buffer);
     return result;
+}
+
+/* A picture that was decoded on the GPU. */
+static enum output_result publish_surface(struct output *output, AVFrame *frame,
+                                          cuframes_frame_meta_t *meta)
+{
+    cuframes_buffer_t *buffer = nvdec_buffer(frame);
+
+    if (buffer)
+        return publish(output, buffer, meta);
+    if (!output->nvdec->direct)
+        return publish_written(output, frame, meta);
+    output->counters.dropped++;
+    return OUTPUT_OK;
 }
 
 static enum output_result publish_picture(struct output *output, AVFrame *frame,
                                           cuframes_frame_meta_t *meta)
 {
-    struct picture *picture = picture_of(output->pictures, frame);
+    struct picture *picture;
 
+    if (frame->format == AV_PIX_FMT_CUDA)
+        return publish_surface(output, frame, meta);
+    picture = picture_of(output->pictures, frame);
     if (picture && !picture->published && picture_is_slot(picture, frame)) {
         picture->published = true;
         return publish(output, picture->buffer, meta);
@@ -230,6 +251,8 @@ enum output_result output_frame(struct output *output, AVFrame *frame, AVRationa
         result = publish_picture(output, frame, &meta);
     if (result == OUTPUT_OK &&
         !renditions_publish(&output->renditions, frame, &meta, output->breaks))
+        result = OUTPUT_FAILED;
+    if (frame->format == AV_PIX_FMT_CUDA && !nvdec_renew_pool(output->nvdec))
         result = OUTPUT_FAILED;
     return result;
 }

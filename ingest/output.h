@@ -9,7 +9,8 @@
 #include <libavutil/frame.h>
 
 #include "channel.h"
-#include "convert.h"
+#include "fill.h"
+#include "nvdec.h"
 #include "pictures.h"
 #include "renditions.h"
 #include "stamps.h"
@@ -32,7 +33,8 @@ struct output {
     const struct options *options;
     struct channel *channel;
     struct pictures *pictures;
-    struct converter converter;
+    struct nvdec *nvdec;
+    struct filler filler;
     struct renditions renditions;
     struct timeline timeline;
     struct stamps stamps;
@@ -52,7 +54,7 @@ enum output_result {
 };
 
 int output_init(struct output *output, const struct options *options, struct channel *channel,
-                struct pictures *pictures);
+                struct pictures *pictures, struct nvdec *nvdec);
 void output_fini(struct output *output);
 
 /* The next picture does not follow the last one. */

@@ -100,6 +100,7 @@ static int decoder_geometry(struct pictures *pictures, AVCodecContext *codec, co
                             struct geometry *geometry)
 {
     memset(geometry, 0, sizeof(*geometry));
+    geometry->memory = CUFRAMES_MEMORY_HOST;
     /* The decoder's width is the visible one; the frame's can be the coded one. */
     geometry->width = FFMIN(codec->width, frame->width);
     geometry->height = FFMIN(codec->height, frame->height);
@@ -207,6 +208,7 @@ static int get_buffer(AVCodecContext *codec, AVFrame *frame, int flags)
     uint8_t *memory;
 
     if (!(codec->codec->capabilities & AV_CODEC_CAP_DR1) ||
+        pictures->channel->options->memory == CUFRAMES_MEMORY_CUDA ||
         conversion_needed(pictures->channel->options, codec->pix_fmt, codec->width, codec->height,
                           &to) ||
         decoder_geometry(pictures, codec, frame, &geometry) < 0)

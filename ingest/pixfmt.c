@@ -6,6 +6,7 @@
 #include "pixfmt.h"
 
 #include <libavcodec/avcodec.h>
+#include <libavutil/hwcontext.h>
 #include <libavutil/macros.h>
 #include <libavutil/pixdesc.h>
 
@@ -80,6 +81,13 @@ cuframes_format_t pixfmt_nearest(enum AVPixelFormat format)
     pixfmt_from_av(avcodec_find_best_pix_fmt_of_list(list, pixfmt_plain(format), alpha, NULL),
                    &found);
     return found;
+}
+
+enum AVPixelFormat pixfmt_of_frame(const AVFrame *frame)
+{
+    if (frame->hw_frames_ctx)
+        return ((const AVHWFramesContext *)frame->hw_frames_ctx->data)->sw_format;
+    return frame->format;
 }
 
 bool pixfmt_is_rgb(enum AVPixelFormat format)

@@ -23,6 +23,9 @@ cuframes_format_t pixfmt_nearest(enum AVPixelFormat format);
 /* The same samples without "full range" in the format's name. */
 enum AVPixelFormat pixfmt_plain(enum AVPixelFormat format);
 
+/* What the samples of a decoded picture are, wherever its memory is. */
+enum AVPixelFormat pixfmt_of_frame(const AVFrame *frame);
+
 bool pixfmt_is_rgb(enum AVPixelFormat format);
 /* YUVJ formats say "full range" in the format itself. */
 bool pixfmt_is_full_range(enum AVPixelFormat format);

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A rendition is a channel with a converter. What differs from the input's own channel is in a
+ * A rendition is a channel with a filler. What differs from the input's own channel is in a
  * copy of the options, so that channels and conversions need not know which kind they serve.
  */
 #include "renditions.h"
 
 #include <stdlib.h>
 
-#include <libavutil/pixdesc.h>
-
-#include "fill.h"
 #include "log.h"
 
 static struct options own_options(const struct options *options, const struct rendition_spec *spec)
@@ -25,7 +22,7 @@ static struct options own_options(const struct options *options, const struct re
     return own;
 }
 
-int renditions_init(struct renditions *renditions, const struct options *options)
+int renditions_init(struct renditions *renditions, const struct options *options, struct gpu *gpu)
 {
     *renditions = (struct renditions){0};
     if (options->rendition_count == 0)
@@ -38,7 +35,8 @@ int renditions_init(struct renditions *renditions, const struct options *options
 
         r->spec = &options->renditions[i];
         r->options = own_options(options, r->spec);
-        if (channel_init(&r->channel, &r->options)) {
+        filler_init(&r->filler, gpu);
+        if (channel_init(&r->channel, &r->options, gpu->index)) {
             renditions_fini(renditions);
             return -1;
         }
@@ -50,7 +48,7 @@ int renditions_init(struct renditions *renditions, const struct options *options
 void renditions_fini(struct renditions *renditions)
 {
     for (int i = 0; i < renditions->count; i++) {
-        converter_fini(&renditions->list[i].converter);
+        filler_fini(&renditions->list[i].filler);
         channel_fini(&renditions->list[i].channel);
     }
     free(renditions->list);
@@ -81,8 +79,8 @@ static bool failed(const struct rendition *r)
 static int claim(struct rendition *r, const AVFrame *frame, struct conversion *to, bool *convert,
                  cuframes_buffer_t **buffer)
 {
-    *convert = conversion_needed(&r->options, frame->format, frame->width, frame->height, to);
-    return fill_claim(&r->channel, frame, to, *convert, buffer);
+    *convert = fill_conversion(&r->options, frame, to);
+    return fill_claim(&r->channel, frame, to, *convert, r->spec->memory, buffer);
 }
 
 bool renditions_open(struct renditions *renditions, const AVFrame *frame,
@@ -158,14 +156,8 @@ static bool publish(struct rendition *r, const AVFrame *frame, cuframes_frame_me
     }
     if (err)
         return failed(r);
-    if (fill_buffer(&r->converter, frame, &to, convert, buffer, &meta) < 0) {
-        log_line(CUFRAMES_LOG_ERROR, "--output %s: cannot convert %s %dx%d to %s %dx%d",
-                 r->spec->name, av_get_pix_fmt_name(frame->format), frame->width, frame->height,
-                 cuframes_format_name(to.format), to.width, to.height);
-        ok = false;
-    } else {
-        ok = announce(r, buffer, &meta, breaks);
-    }
+    ok = fill_buffer(&r->filler, frame, &to, convert, &r->channel, buffer, &meta) &&
+         announce(r, buffer, &meta, breaks);
     cuframes_buffer_unref(buffer);
     return ok;
 }

@@ -12,7 +12,7 @@
 #include <libavutil/frame.h>
 
 #include "channel.h"
-#include "convert.h"
+#include "fill.h"
 #include "options.h"
 #include "timeline.h"
 
@@ -20,12 +20,12 @@ struct rendition {
     const struct rendition_spec *spec;
     struct options options; /* the input's, but for what its channel is like; owns nothing */
     struct channel channel;
-    struct converter converter;
+    struct filler filler;
     struct timeline limit;
     unsigned breaks_told; /* of the pictures' breaks, those that its frames have told */
     /* Of the decoded pictures: */
     uint64_t published;
-    uint64_t copied;  /* of these: all but those that a GPU scaled into their slot */
+    uint64_t copied;  /* of these; a conversion counts */
     uint64_t dropped; /* no slot was free */
     uint64_t limited; /* left out for @FPS */
     uint64_t unread;  /* left out, as nobody was there to read them */
@@ -36,7 +36,8 @@ struct renditions {
     int count;
 };
 
-int renditions_init(struct renditions *renditions, const struct options *options);
+/* `gpu` is borrowed. */
+int renditions_init(struct renditions *renditions, const struct options *options, struct gpu *gpu);
 void renditions_fini(struct renditions *renditions);
 
 /*

@@ -34,8 +34,10 @@ enum session_end {
 
 struct run {
     const struct options *options;
+    struct gpu gpu;
     struct channel channel;
     struct pictures pictures;
+    struct nvdec nvdec;
     struct output output;
     struct source source;
     struct decoder decoder;
@@ -103,6 +105,12 @@ static void announce(const struct run *run)
                             : codec->active_thread_type & FF_THREAD_SLICE ? "slice"
                                                                           : "";
 
+    if (run->decoder.on_gpu) {
+        log_line(CUFRAMES_LOG_INFO, "reading %s: %s %dx%d%s, decoded by GPU %d (%s)",
+                 run->options->input, avcodec_get_name(codec->codec_id), codec->width,
+                 codec->height, run->live ? ", live" : "", run->gpu.index, run->gpu.name);
+        return;
+    }
     log_line(CUFRAMES_LOG_INFO, "reading %s: %s %dx%d%s, %d %s%sdecoding thread%s",
              run->options->input, avcodec_get_name(codec->codec_id), codec->width, codec->height,
              run->live ? ", live" : "", codec->thread_count, threading, *threading ? " " : "",
@@ -160,7 +168,7 @@ static enum output_result feed_packet(struct run *run)
 {
     enum output_result result;
 
-    if (run->live)
+    if (run->live && run->decoder.codec)
         stamps_note(&run->output.stamps, run->source.format, run->decoder.codec, run->packet);
     result = decoder_feed(&run->decoder, &run->output, run->packet);
     av_packet_unref(run->packet);
@@ -209,6 +217,52 @@ static enum session_end run_sessions(struct run *run)
     return end;
 }
 
+/* What asks for a GPU, "" if nothing must have one. */
+static const char *needs_gpu(const struct options *options)
+{
+    if (options->decode == DECODE_NVDEC)
+        return "--decode nvdec";
+    if (options->memory == CUFRAMES_MEMORY_CUDA)
+        return "--memory cuda";
+    for (int i = 0; i < options->rendition_count; i++)
+        if (options->renditions[i].memory == CUFRAMES_MEMORY_CUDA)
+            return "--output with memory=cuda";
+    return options->gpu && !options->gpu_if_there ? "--gpu" : "";
+}
+
+static bool find_gpu(struct run *run)
+{
+    const struct options *options = run->options;
+    const char *needed = needs_gpu(options);
+
+    if (!*needed && (options->decode == DECODE_CPU || options->memory == CUFRAMES_MEMORY_HOST)) {
+        snprintf(run->gpu.why, sizeof(run->gpu.why), "%s",
+                 options->decode == DECODE_CPU ? "--decode cpu" : "--memory host");
+        return true;
+    }
+    if (gpu_open(&run->gpu, options->gpu))
+        return true;
+    if (!*needed && options->gpu)
+        log_line(CUFRAMES_LOG_WARNING, "--cuda-device %s: %s", options->gpu, run->gpu.why);
+    if (!*needed)
+        return true;
+    log_line(CUFRAMES_LOG_ERROR, "%s: %s", needed, run->gpu.why);
+    return false;
+}
+
+static bool start(struct run *run)
+{
+    const struct options *options = run->options;
+
+    run->packet = av_packet_alloc();
+    if (!run->packet || !find_gpu(run))
+        return false;
+    nvdec_init(&run->nvdec, &run->gpu, &run->channel);
+    return channel_init(&run->channel, options, run->gpu.index) == 0 &&
+           pictures_init(&run->pictures, &run->channel) == 0 &&
+           output_init(&run->output, options, &run->channel, &run->pictures, &run->nvdec) == 0;
+}
+
 int session_run(const struct options *options)
 {
     struct run *run = calloc(1, sizeof(*run));
@@ -219,18 +273,17 @@ int session_run(const struct options *options)
     run->options = options;
     run->live = source_name_is_live(options);
     run->pause_ns = FIRST_PAUSE_NS;
-    run->packet = av_packet_alloc();
     srandom((unsigned)cuframes_now_ns());
-    if (run->packet && channel_init(&run->channel, options) == 0 &&
-        pictures_init(&run->pictures, &run->channel) == 0 &&
-        output_init(&run->output, options, &run->channel, &run->pictures) == 0) {
+    if (start(run)) {
         end = run_sessions(run);
         if (run->output.counters.decoded > 0)
             status_summary(&run->output);
         output_fini(&run->output);
         pictures_fini(&run->pictures);
+        nvdec_fini(&run->nvdec);
         channel_fini(&run->channel);
     }
+    gpu_close(&run->gpu);
     av_packet_free(&run->packet);
     free(run);
     return end == SESSION_DONE ? 0 : 1;

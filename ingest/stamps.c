@@ -81,6 +81,17 @@ static int64_t frame_mark(const AVFrame *frame)
 {
     return (intptr_t)frame->opaque;
 }
+
+int64_t stamps_packet_mark(const AVCodecContext *codec, const AVPacket *packet)
+{
+    (void)codec;
+    return (intptr_t)packet->opaque;
+}
+
+void stamps_mark_frame(AVFrame *frame, int64_t mark)
+{
+    frame->opaque = (void *)(intptr_t)mark;
+}
 #else
 void stamps_attach(AVCodecContext *codec)
 {
@@ -96,6 +107,17 @@ static void mark_packet(AVCodecContext *codec, AVPacket *packet, int64_t number)
 static int64_t frame_mark(const AVFrame *frame)
 {
     return frame->reordered_opaque;
+}
+
+int64_t stamps_packet_mark(const AVCodecContext *codec, const AVPacket *packet)
+{
+    (void)packet;
+    return codec->reordered_opaque;
+}
+
+void stamps_mark_frame(AVFrame *frame, int64_t mark)
+{
+    frame->reordered_opaque = mark;
 }
 #endif
 

@@ -39,5 +39,12 @@ void stamps_attach(AVCodecContext *codec);
 void stamps_note(struct stamps *stamps, const AVFormatContext *format, AVCodecContext *codec,
                  AVPacket *packet);
 
+/*
+ * For decoders that do not hand the mark through: what stamps_note() wrote for the packet that
+ * `codec` gets next, and how a frame gets it.
+ */
+int64_t stamps_packet_mark(const AVCodecContext *codec, const AVPacket *packet);
+void stamps_mark_frame(AVFrame *frame, int64_t mark);
+
 /* The capture time of a decoded frame; false if it is not known. */
 bool stamps_find(const struct stamps *stamps, const AVFrame *frame, struct stamp *found);

@@ -92,6 +92,7 @@ void status_summary(const struct output *output)
                  " dropped, %" PRIu64 " left out, %" PRIu64 " not made as nobody read",
                  r->spec->name, r->published, r->copied, r->dropped, r->limited, r->unread);
     }
-    log_line(CUFRAMES_LOG_DEBUG, "the decoder had up to %d slots at once",
-             atomic_load(&output->pictures->most_claimed));
+    if (atomic_load(&output->pictures->most_claimed) > 0)
+        log_line(CUFRAMES_LOG_DEBUG, "the decoder had up to %d slots at once",
+                 atomic_load(&output->pictures->most_claimed));
 }

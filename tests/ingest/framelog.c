@@ -8,7 +8,8 @@
  *
  * framelog KEY [FRAMES [HOLD_MS [SKIP]]]: in order, until the channel ends or FRAMES frames came;
  * with HOLD_MS it holds every frame but the first SKIP for so long, with as many held at once as it
- * is granted.
+ * is granted. The pictures come in host memory, wherever the channel has them. $FRAMELOG_RAW is a
+ * file to write them to as well.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@
 #define FRAME_MS   30000
 #define MAX_HELD   64
 
+static FILE *raw;
+
 static void print_md5(const cuframes_frame_t *frame)
 {
     struct AVMD5 *md5 = av_md5_alloc();
@@ -35,9 +38,13 @@ static void print_md5(const cuframes_frame_t *frame)
         cuframes_plane_t plane;
 
         cuframes_frame_plane(frame, i, &plane);
-        for (uint32_t row = 0; row < plane.rows; row++)
-            av_md5_update(md5, (const uint8_t *)plane.data + (size_t)row * plane.pitch,
-                          plane.row_bytes);
+        for (uint32_t row = 0; row < plane.rows; row++) {
+            const uint8_t *start = (const uint8_t *)plane.data + (size_t)row * plane.pitch;
+
+            av_md5_update(md5, start, plane.row_bytes);
+            if (raw)
+                fwrite(start, 1, plane.row_bytes, raw);
+        }
     }
     av_md5_final(md5, digest);
     av_free(md5);
@@ -96,6 +103,8 @@ int main(int argc, char **argv)
     cuframes_subscriber_config_t config = {
         .mode = CUFRAMES_MODE_STRICT_ORDER,
         .connect_timeout_ms = CONNECT_MS,
+        .flags = CUFRAMES_SUBSCRIBER_STAGED,
+        .memory = CUFRAMES_MEMORY_HOST,
     };
     long frames = argc > 2 ? atol(argv[2]) : 0;
     int64_t hold_ns = argc > 3 ? atoll(argv[3]) * 1000000 : 0;
@@ -105,6 +114,7 @@ int main(int argc, char **argv)
     int err;
 
     config.key = argc > 1 ? argv[1] : "";
+    raw = getenv("FRAMELOG_RAW") ? fopen(getenv("FRAMELOG_RAW"), "we") : NULL;
     err = cuframes_subscriber_create(&config, &subscriber);
     if (err) {
         fprintf(stderr, "framelog: %s\n", cuframes_last_error());
@@ -123,6 +133,8 @@ int main(int argc, char **argv)
     while (held.count > 0)
         release_oldest();
     cuframes_subscriber_destroy(subscriber);
+    if (raw)
+        fclose(raw);
     if (err && err != CUFRAMES_ERR_DISCONNECTED) {
         fprintf(stderr, "framelog: %s\n", cuframes_last_error());
         return 1;

@@ -68,6 +68,8 @@ def encoders():
 class IngestTest(ToolTest):
     def setUp(self):
         super().setUp()
+        # A GPU is for those tests that bring one.
+        self.env["CUFRAMES_LIBCUDA"] = "/nonexistent/libcuda.so.1"
         self.work = tempfile.mkdtemp(prefix="cfi", dir="/tmp")
         self.addCleanup(shutil.rmtree, self.work)
 

@@ -51,7 +51,8 @@ class Usage(IngestTest):
             ("--threads", "-1", "--threads"),
             ("--rtsp-transport", "sctp", "tcp, udp, auto"),
             ("--timeout", "0", "--timeout"),
-            ("--memory", "cuda", "host memory only"),
+            ("--memory", "disk", "auto, host, cuda"),
+            ("--decode", "gpu", "auto, nvdec, cpu"),
             ("--socket-mode", "999", "octal"),
             ("--allow-user", "no-such-user", "no such user"),
             ("--allow-user", "-1", "no such user"),
@@ -80,6 +81,23 @@ class Usage(IngestTest):
                                "--enable-packet-ring", "--policy", "wait", "--ack-timeout-ms", "-1")
         for words in ("warning: --cuda-device", "warning: --enable-packet-ring", "set to 200"):
             self.assertIn(words, err)
+
+
+    def test_what_needs_a_gpu_says_so_where_there_is_none(self):
+        path = self.stream("a.mp4", "libx264")
+        for args in (("--decode", "nvdec"), ("--memory", "cuda"), ("--gpu", "0"),
+                     ("--output", "small=100x100,memory=cuda")):
+            with self.subTest(args=args):
+                _, err = self.run_tool("ingest", path, "--key", "cam", *args, code=1)
+                self.assertIn(args[0], err)
+                self.assertIn("libcuda", err)
+
+    def test_automatic_choice_says_why_it_is_not_the_gpu(self):
+        path = self.stream("a.mp4", "libx264")
+        _, err = self.run_tool("ingest", path, "--key", "cam")
+        self.assertIn("the processor decodes, not a GPU", err)
+        _, err = self.run_tool("ingest", path, "--key", "cam", "--decode", "cpu")
+        self.assertNotIn("GPU", err)
 
 
 class Inputs(IngestTest):

@@ -9,6 +9,7 @@
 
 /* Attributes that somebody asks for; every other is 0. */
 enum attribute {
+    TEXTURE_ALIGNMENT = 14,
     MULTIPROCESSOR_COUNT = 16,
     INTEGRATED = 18,
     CAN_MAP_HOST_MEMORY = 19,
@@ -133,6 +134,8 @@ EXPORTED int cuDeviceGetUuid_v2(struct uuid *uuid, int device)
 static int attribute_of(int attribute, int device)
 {
     switch (attribute) {
+    case TEXTURE_ALIGNMENT:
+        return 512;
     case PCI_BUS_ID:
         return device + 1;
     case MULTIPROCESSOR_COUNT:
