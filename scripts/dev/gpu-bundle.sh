@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# ./dev gpu-bundle: the ingest for a GPU machine that has no FFmpeg and cannot install any, made on
+# Debian 12: the commands and the tests' readers, linked with a small static FFmpeg from Debian's
+# source package that has NVDEC's decoders, and clips with what they decode to. The result is
+# build-gpu/bundle; build-gpu/bundle/run-gpu-ingest-tests is to be run on the GPU machine.
+[ $# -eq 0 ] || die "gpu-bundle takes no argument"
+need gpu-bundle
+work=$root/build-gpu
+bundle=$work/bundle
+mkdir -p "$work"
+
+# Debian's sources, without a change to this machine's lists.
+fetch_ffmpeg() {
+    local release apt
+    release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    rm -rf "$work/ffmpeg-source"
+    mkdir -p "$work/ffmpeg-source" "$work/apt/lists/partial" "$work/apt/parts"
+    cat >"$work/apt/parts/source.sources" <<END
+Types: deb-src
+URIs: http://deb.debian.org/debian
+Suites: $release $release-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb-src
+URIs: http://deb.debian.org/debian-security
+Suites: $release-security
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+END
+    apt=(apt-get -q -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$work/apt/parts"
+        -o "Dir::State::Lists=$work/apt/lists" -o APT::Sandbox::User=)
+    "${apt[@]}" update
+    cd "$work/ffmpeg-source"
+    "${apt[@]}" source ffmpeg
+    mv ffmpeg-*/ tree
+}
+
+# What the ingest needs of it, and the command for comparisons. The kernels are compiled by clang,
+# as Debian does it.
+build_ffmpeg() {
+    rm -rf "$work/ffmpeg-build" "$work/ffmpeg"
+    mkdir -p "$work/ffmpeg-build"
+    cd "$work/ffmpeg-build"
+    "$work/ffmpeg-source/tree/configure" --prefix="$work/ffmpeg" \
+        --disable-everything --disable-autodetect --disable-doc --disable-debug --disable-ffplay \
+        --disable-swresample --disable-postproc --enable-pic --enable-static --disable-shared \
+        --enable-ffnvcodec --enable-cuda-llvm --enable-cuvid --enable-nvdec --enable-nvenc --nvcc=clang \
+        --enable-indev=lavfi \
+        --enable-protocol=file,pipe,tcp,udp,rtp,unix,http \
+        --enable-demuxer=mov,matroska,nut,mpegts,h264,hevc,mjpeg,ivf,obu,avi,rtsp,sdp,rtp,rawvideo \
+        --enable-muxer=mov,mp4,matroska,nut,mpegts,h264,hevc,rawvideo,framemd5,null,rtsp,rtp \
+        --enable-parser=h264,hevc,av1,vp8,vp9,mjpeg,mpeg4video,mpegvideo \
+        --enable-decoder=h264,hevc,av1,vp8,vp9,mjpeg,mpeg4,mpeg2video,rawvideo,wrapped_avframe \
+        --enable-decoder=h264_cuvid,hevc_cuvid,av1_cuvid,vp9_cuvid,vp8_cuvid,mjpeg_cuvid \
+        --enable-decoder=mpeg2_cuvid,mpeg4_cuvid \
+        --enable-encoder=rawvideo,wrapped_avframe,h264_nvenc,hevc_nvenc \
+        --enable-hwaccel=h264_nvdec,hevc_nvdec,av1_nvdec,vp9_nvdec \
+        --enable-bsf=h264_mp4toannexb,hevc_mp4toannexb,extract_extradata,vp9_superframe \
+        --enable-bsf=vp9_superframe_split,av1_frame_merge,av1_frame_split,null,noise,setts \
+        --enable-filter=scale,scale_cuda,format,hwupload,hwdownload,hwupload_cuda,null,buffer \
+        --enable-filter=buffersink,fps,trim,setpts,copy,testsrc2
+    grep -q 'CONFIG_SCALE_CUDA_FILTER 1' config_components.h
+    grep -q 'CONFIG_AV1_CUVID_DECODER 1' config_components.h
+    make -j "$jobs" install
+}
+
+build_programs() {
+    if [ ! -f "$work/programs/build.ninja" ]; then
+        PKG_CONFIG_PATH=$work/ffmpeg/lib/pkgconfig meson setup "$work/programs" "$root" \
+            --buildtype=release -Dprefer_static=true -Dview=disabled -Dgstreamer=disabled \
+            -Dman=disabled -Dexamples=false
+    fi
+    ninja -C "$work/programs" -j "$jobs" tools/cuframes tools/cuframes-media tests/ingest/framelog
+}
+
+fill_bundle() {
+    rm -rf "$bundle"
+    mkdir -p "$bundle/bin" "$bundle/lib" "$bundle/clips"
+    cp "$work/programs/tools/cuframes" "$work/programs/tools/cuframes-media" \
+        "$work/programs/tests/ingest/framelog" "$work/ffmpeg/bin/ffmpeg" "$bundle/bin"
+    cp -L "$work/programs/src/libcuframes.so.0" "$bundle/lib"
+    strip "$bundle"/bin/* "$bundle"/lib/*
+    cp "$work"/clips/* "$bundle/clips"
+    cp "$root/tests/gpu_ingest/run.py" "$bundle/run-gpu-ingest-tests"
+    cp "$root/tests/gpu_ingest/cameras.py" "$root/tests/gpu_ingest/machine.py" "$bundle"
+    chmod +x "$bundle/run-gpu-ingest-tests"
+    # A library that the other machine may lack must not be asked for.
+    ! ldd "$bundle"/bin/* | grep -vE 'linux-vdso|ld-linux|lib(c|m|dl|pthread|rt|cuframes|gcc_s|stdc\+\+|atomic)\.|:$|statically'
+}
+
+export -f fetch_ffmpeg build_ffmpeg build_programs fill_bundle
+export root work bundle jobs
+# bundle_step TITLE LOG SECONDS FUNCTION
+bundle_step() {
+    step "$1" "$2" "$3" bash -euo pipefail -c "$4"
+}
+[ -d "$work/ffmpeg-source/tree" ] ||
+    bundle_step "Fetching Debian's FFmpeg source" bundle-fetch 600 fetch_ffmpeg
+[ -x "$work/ffmpeg/bin/ffmpeg" ] ||
+    bundle_step "Building a small static FFmpeg" bundle-ffmpeg 1800 build_ffmpeg
+bundle_step "Building the programs with it" bundle-programs 900 build_programs
+[ -f "$work/clips/clips.json" ] || step "Making clips" bundle-clips 600 \
+    python3 "$root/tests/gpu_ingest/make_clips.py" "$work/clips"
+bundle_step "Filling the bundle" bundle-fill 60 fill_bundle
+say "The bundle is build-gpu/bundle, $(du -sm "$bundle" | cut -f1) MB."
