@@ -32,6 +32,9 @@ def environment():
 
 
 ENV = environment()
+for program in glob.glob(os.path.join(BIN, "*")):  # a copy may have lost that
+    with contextlib.suppress(OSError):
+        os.chmod(program, 0o755)
 
 
 class Session:
