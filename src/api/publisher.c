@@ -260,7 +260,8 @@ CUFRAMES_API int cuframes_buffer_write(cuframes_buffer_t *buffer, size_t offset,
     }
     if (stream)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "a stream is given for a slot in host memory");
-    memcpy(to, data, size);
+    if (size > 0)
+        memcpy(to, data, size);
     return CUFRAMES_OK;
 }
 

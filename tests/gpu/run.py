@@ -94,6 +94,17 @@ def table(results):
     return "\n".join(line.rstrip() for line in lines)
 
 
+def page(about, results):
+    """The same for people to read later."""
+    lines = [f"{machine.sentence(about)}. {totals(results)}.", "", "| part | test | result |",
+             "|---|---|---|"]
+    for r in results:
+        words = {"pass": "passed", "skip": "skipped: " + r["detail"],
+                 "FAIL": "**failed**: " + r["detail"]}[r["verdict"]]
+        lines.append(f"| {r['part']} | `{r['test']}` | {words} |")
+    return "\n".join(lines) + "\n"
+
+
 def totals(results):
     count = {v: sum(r["verdict"] == v for r in results) for v in ("pass", "FAIL", "skip")}
     return f"{count['pass']} passed, {count['FAIL']} failed, {count['skip']} skipped"
@@ -105,6 +116,7 @@ def keep(folder, parts, results, about):
         json.dumps({"machine": about, "results": results}, indent=1) + "\n")
     (folder / "gpu-test.txt").write_text(
         f"{machine.sentence(about)}\n\n{table(results)}\n\n{totals(results)}\n")
+    (folder / "gpu-test.md").write_text(page(about, results))
     with open(folder / "gpu-test.log", "w", encoding="utf-8") as log:
         for part in parts:
             log.write(f"===== {part.title}\n{part.output}\n")

@@ -156,7 +156,7 @@ static void *publish_some(void *argument)
     return NULL;
 }
 
-TEST(threads_publish_and_read_together, .prepare = prepare, .timeout_s = 60, .threads = true)
+TEST(threads_publish_and_read_together, .prepare = prepare, .timeout_s = 60)
 {
     cuframes_publisher_config_t config = gpu_config("crowd");
     struct member members[THREADS];

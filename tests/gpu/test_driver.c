@@ -16,7 +16,7 @@
 #define SIZE ((size_t)2 << 20)
 
 /* --- contexts and addresses --------------------------------------------------------------------- */
-TEST(calls_without_a_context_are_refused, .prepare = gpu_prepare, .threads = true)
+TEST(calls_without_a_context_are_refused, .prepare = gpu_prepare)
 {
     cu_stream stream;
     cu_event event;
@@ -112,7 +112,7 @@ static void keep_busy(const struct gpu_kernels *kernels, const struct gpu_memory
     gpu_linger(kernels, memory->pointer, 4096, 1, ms, stream);
 }
 
-TEST(streams_work_while_the_program_goes_on, .prepare = gpu_prepare, .threads = true)
+TEST(streams_work_while_the_program_goes_on, .prepare = gpu_prepare)
 {
     struct gpu_kernels kernels;
     struct gpu_memory memory;
@@ -139,7 +139,7 @@ TEST(streams_work_while_the_program_goes_on, .prepare = gpu_prepare, .threads = 
     gpu_end(0);
 }
 
-TEST(the_null_stream_waits_for_blocking_streams_only, .prepare = gpu_prepare, .threads = true)
+TEST(the_null_stream_waits_for_blocking_streams_only, .prepare = gpu_prepare)
 {
     struct gpu_kernels kernels;
     struct gpu_memory memory;
@@ -169,7 +169,7 @@ TEST(the_null_stream_waits_for_blocking_streams_only, .prepare = gpu_prepare, .t
     gpu_end(0);
 }
 
-TEST(a_stream_waits_for_an_event_of_another, .prepare = gpu_prepare, .threads = true)
+TEST(a_stream_waits_for_an_event_of_another, .prepare = gpu_prepare)
 {
     struct gpu_kernels kernels;
     struct gpu_memory memory;
@@ -420,7 +420,7 @@ TEST(memory_mapped_read_only_is_not_registered_for_writing, .prepare = gpu_prepa
     gpu_end(0);
 }
 
-TEST(a_stream_writes_a_word_in_registered_memory, .prepare = gpu_prepare, .threads = true)
+TEST(a_stream_writes_a_word_in_registered_memory, .prepare = gpu_prepare)
 {
     struct gpu_kernels kernels;
     struct gpu_memory memory;

@@ -229,7 +229,7 @@ TEST(a_lost_gpu_is_told_and_nothing_hangs)
     test_join(&peer);
 }
 
-TEST(slow_streams_only_take_longer, .prepare = prepare, .threads = true)
+TEST(slow_streams_only_take_longer, .prepare = prepare)
 {
     cuframes_publisher_config_t config = gpu_config("cam");
     cuframes_publisher_t *publisher;

@@ -70,7 +70,7 @@ static void keep_busy(struct scene *scene, cu_pointer at, unsigned ms)
 }
 
 /* --- passing frames ----------------------------------------------------------------------------- */
-TEST(frames_are_read_in_place, .prepare = prepare, .threads = true)
+TEST(frames_are_read_in_place, .prepare = prepare)
 {
     cuframes_gpu_info_t gpu_info;
     cuframes_channel_info_t info;
@@ -185,8 +185,7 @@ TEST(the_program_writes_host_memory_into_a_slot, .prepare = prepare)
 }
 
 /* --- the order of the GPU ----------------------------------------------------------------------- */
-TEST(publish_returns_at_once_and_the_frame_comes_when_it_is_filled, .prepare = prepare,
-     .threads = true)
+TEST(publish_returns_at_once_and_the_frame_comes_when_it_is_filled, .prepare = prepare)
 {
     cuframes_frame_t *frame = NULL;
     struct scene s;
@@ -207,7 +206,7 @@ TEST(publish_returns_at_once_and_the_frame_comes_when_it_is_filled, .prepare = p
 }
 
 /* A second stream, with work of its own. */
-TEST(frames_are_announced_in_the_order_of_their_publication, .prepare = prepare, .threads = true)
+TEST(frames_are_announced_in_the_order_of_their_publication, .prepare = prepare)
 {
     struct gpu_worker other;
     struct scene s;
@@ -244,7 +243,7 @@ TEST(the_default_stream_orders_too, .prepare = prepare)
     end(&s);
 }
 
-TEST(a_frame_released_on_a_stream_is_kept_until_that_is_done, .prepare = prepare, .threads = true)
+TEST(a_frame_released_on_a_stream_is_kept_until_that_is_done, .prepare = prepare)
 {
     cuframes_publisher_config_t config = gpu_config("cam");
     struct gpu_worker reader;
@@ -270,7 +269,7 @@ TEST(a_frame_released_on_a_stream_is_kept_until_that_is_done, .prepare = prepare
 }
 
 /* Many frames at full speed, read by a kernel and released on its stream: none is torn. */
-TEST(no_frame_changes_under_a_kernel, .prepare = prepare, .timeout_s = 60, .threads = true)
+TEST(no_frame_changes_under_a_kernel, .prepare = prepare, .timeout_s = 60)
 {
     int count = gpu_frames(on_standin() ? 1000 : 5000);
     struct gpu_worker reader;
