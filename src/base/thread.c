@@ -4,10 +4,14 @@
  */
 #include "base/thread.h"
 
+#include <sched.h>
 #include <signal.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+
+/* Fewest cores with which spinning is no loss. */
+#define SPIN_CORES 4
 
 int cf_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg)
 {
@@ -40,4 +44,11 @@ int cf_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t 
                                    .tv_nsec = deadline_ns % CF_NS_PER_S};
 
     return pthread_cond_timedwait(condition, lock, &until);
+}
+
+bool cf_thread_may_spin(void)
+{
+    cpu_set_t cores;
+
+    return sched_getaffinity(0, sizeof(cores), &cores) == 0 && CPU_COUNT(&cores) >= SPIN_CORES;
 }

@@ -188,7 +188,7 @@ static void complete_first(cuframes_publisher_t *publisher)
 
     if (pending->marked) {
         pthread_mutex_unlock(&publisher->lock);
-        err = cf_cuda_await(pending->cuda, &pending->mark);
+        err = cf_cuda_await(pending->cuda, &pending->mark, &completion->patience);
         pthread_mutex_lock(&publisher->lock);
     }
     if (err && !completion->abandoned)

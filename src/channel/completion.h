@@ -32,6 +32,7 @@ struct cf_completion {
     struct cf_pending *first, **end;
     struct cf_pending *spare; /* entries for reuse, each with its event */
     uint32_t count;
+    struct cf_cuda_patience patience; /* the thread's */
     bool runs;
     bool stop;      /* announce what is there, then end */
     bool abandoned; /* nothing is announced any more: the channel is gone */

@@ -112,7 +112,7 @@ static void release_first(struct cf_releases *releases)
 
     pthread_mutex_unlock(&releases->lock);
     /* Work that has failed reads no more. */
-    cf_cuda_await(release->cuda, &release->mark);
+    cf_cuda_await(release->cuda, &release->mark, NULL);
     pthread_mutex_lock(&releases->lock);
     releases->first = (releases->first + 1) % CUFRAMES_MAX_SLOTS;
     releases->count--;
@@ -196,7 +196,7 @@ static int release_after(cuframes_frame_t *frame, void *stream)
 
     if (err)
         return err;
-    cf_cuda_await(cuda, &mark);
+    cf_cuda_await(cuda, &mark, NULL);
     cf_cuda_mark_fini(cuda, &mark);
     return cuframes_frame_release(frame);
 }

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "base/thread.h"
 #include "wire/connection.h"
 
 /* Longest sleep before the connection is looked at: a publisher that was killed cannot wake its
@@ -33,16 +33,8 @@
 #define SPIN_MIN_NS 2000
 #define SPIN_MAX_NS 20000
 #define SPIN_RETRY  64
-#define SPIN_CORES  4
 
 /* ---- making and ending ---- */
-
-static bool has_cores_to_spare(void)
-{
-    cpu_set_t cores;
-
-    return sched_getaffinity(0, sizeof(cores), &cores) == 0 && CPU_COUNT(&cores) >= SPIN_CORES;
-}
 
 static void subscriber_free(cuframes_subscriber_t *s)
 {
@@ -93,7 +85,7 @@ static int subscriber_new(const cuframes_subscriber_config_t *config, cuframes_s
     s->device = config->cuda_device;
     s->every = config->every > 1 ? config->every : 1;
     s->interval_ns = config->max_fps > 0 ? (int64_t)((double)CF_NS_PER_S / config->max_fps) : 0;
-    s->may_spin = has_cores_to_spare();
+    s->may_spin = cf_thread_may_spin();
     s->free_frames = UINT64_MAX;
     if (config->key)
         strncpy(s->key, config->key, sizeof(s->key) - 1);

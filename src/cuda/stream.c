@@ -5,8 +5,17 @@
  */
 #include "cuda/stream.h"
 
+#include <sched.h>
+
+#include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "cuda/failure.h"
+
+/* Bounds of a look at an event before sleeping, and how often one that gave it up tries again. */
+#define SPIN_MIN_NS 10000
+#define SPIN_MAX_NS 200000
+#define SPIN_RETRY  64
 
 static bool is_default(const void *stream)
 {
@@ -97,9 +106,47 @@ int cf_cuda_mark(struct cf_cuda *cuda, void *stream, struct cf_cuda_mark *mark, 
     return result == CF_CU_SUCCESS ? CUFRAMES_OK : mark_failed(cuda, result, call, fatal);
 }
 
-int cf_cuda_await(struct cf_cuda *cuda, const struct cf_cuda_mark *mark)
+/* How long to look now: as long as has paid lately; and one that gave it up tries again sometimes. */
+static int64_t spin_budget(struct cf_cuda_patience *patience)
 {
-    cf_CUresult result = cuda->driver->cuEventSynchronize(mark->event);
+    if (!patience || !cf_thread_may_spin())
+        return 0;
+    if (patience->spin_ns < SPIN_MIN_NS && patience->sleeps++ % SPIN_RETRY == 0)
+        patience->spin_ns = SPIN_MAX_NS;
+    return patience->spin_ns < SPIN_MIN_NS ? 0 : patience->spin_ns;
+}
+
+/* Looks at the event until it is done or failed, or the budget is spent: CF_CU_NOT_READY. To
+ * be woken by the driver takes longer than most of what a frame waits for. */
+static cf_CUresult spin(const struct cf_cuda *cuda, const struct cf_cuda_mark *mark,
+                        struct cf_cuda_patience *patience)
+{
+    const int64_t budget = spin_budget(patience);
+    const int64_t until = cf_now_ns() + budget;
+    cf_CUresult result;
+
+    if (budget == 0)
+        return CF_CU_NOT_READY;
+    do {
+        result = cuda->driver->cuEventQuery(mark->event);
+        if (result != CF_CU_NOT_READY) {
+            patience->spin_ns = budget * 2 < SPIN_MAX_NS ? budget * 2 : SPIN_MAX_NS;
+            return result;
+        }
+        /* Lets a thread run that has work to do. */
+        sched_yield();
+    } while (cf_now_ns() < until);
+    patience->spin_ns = budget / 2;
+    return result;
+}
+
+int cf_cuda_await(struct cf_cuda *cuda, const struct cf_cuda_mark *mark,
+                  struct cf_cuda_patience *patience)
+{
+    cf_CUresult result = spin(cuda, mark, patience);
+
+    if (result == CF_CU_NOT_READY)
+        result = cuda->driver->cuEventSynchronize(mark->event);
 
     if (result != CF_CU_SUCCESS)
         return cf_cuda_failed(cuda->driver, result, "cuEventSynchronize",

@@ -18,8 +18,17 @@ struct cf_cuda_mark {
  * NULL) tells whether CUDA as such has failed, and not this stream alone.
  */
 int cf_cuda_mark(struct cf_cuda *cuda, void *stream, struct cf_cuda_mark *mark, bool *fatal);
-/* Sleeps until all that was before the mark is done; CUDA if it has failed. */
-int cf_cuda_await(struct cf_cuda *cuda, const struct cf_cuda_mark *mark);
+/* Whether to look at marks for a moment before sleeping, because that has paid lately. All zero to
+ * begin with; of one thread. */
+struct cf_cuda_patience {
+    int64_t spin_ns;
+    uint32_t sleeps;
+};
+
+/* Waits until all that was before the mark is done; CUDA if it has failed. Without `patience` it
+ * sleeps at once. */
+int cf_cuda_await(struct cf_cuda *cuda, const struct cf_cuda_mark *mark,
+                  struct cf_cuda_patience *patience);
 /* Empty is fine. */
 void cf_cuda_mark_fini(struct cf_cuda *cuda, struct cf_cuda_mark *mark);
 
