@@ -76,6 +76,12 @@ export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 # Cameras and readers on loopback must not go through a proxy.
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
+# FFmpeg with cuframes in it, which the suite "ffmpeg" tests; nothing is built again that is there.
+for version in 5.1 7.1; do
+    run_program "Debian's FFmpeg $version with cuframes in it" "ffmpeg-$version" 1500 \
+        "$root/dev" ffmpeg "$version"
+done
+
 # Code under a sanitizer is slower by a factor of two to ten; its tests' limits are the others'.
 run_suites "With the address and undefined-behaviour sanitizers" test-asan 900 build-asan \
     --timeout-multiplier 3 --no-suite model --no-suite load
@@ -84,7 +90,7 @@ run_suites "Concurrent tests, with the thread sanitizer" test-tsan 600 build-tsa
 # Lines that tests want to be read also when they pass.
 export CUFRAMES_TEST_REPORT=$logs/report.txt
 rm -f "$CUFRAMES_TEST_REPORT"
-run_suites "As installed" test 900 build
+run_suites "As installed" test 1200 build
 CUFRAMES_TEST_SECONDS=60 run_program \
     "Deaths at random, for a minute" soak 300 "$root/build/tests/crash/test_soak"
 cat "$CUFRAMES_TEST_REPORT" 2>/dev/null || true

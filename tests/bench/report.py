@@ -186,6 +186,18 @@ def decoding_table(r):
                   "least to most", "CPU s, all readers", "all together to FFmpeg"], rows)
 
 
+def ffmpeg_read_table(r):
+    works = {"null": "nothing", "scale": "scaled to 640x360"}
+    ways = {"cuframes": "cuframes://", "rawvideo": "rawvideo, pipe", "nut": "NUT, pipe"}
+    if not r["ffmpeg_read"]:
+        return "Not measured, not built here: cuframes-ffmpeg."
+    rows = [(works[work], ways[way], f"{one['fps']:.0f}", f"{one['cpu_us']:.0f}", one["frames"],
+             one["rounds"])
+            for work, all_ways in r["ffmpeg_read"].items() for way, one in all_ways.items()]
+    return table(["done with the pictures", "read through", "frames/s", "readers, CPU µs for a frame",
+                  "frames", "rounds"], rows)
+
+
 def sharing_table(r):
     sharing = r["sharing"]
     floor = sharing["flat_out"]["floor"]
@@ -276,7 +288,7 @@ def main():
     parts = {"NOTES": lambda r: notes(r, note_texts)}
     parts.update({function.__name__.upper(): function for function in (
         targets_table, machine_table, wake_table, publish_table, hold_table, calls_text,
-        attach_table, decoding_text, decoding_table, sharing_table, sharing_missing, line_text, barrier_table,
+        attach_table, decoding_text, decoding_table, ffmpeg_read_table, sharing_table, sharing_missing, line_text, barrier_table,
         all_gather_table, group_fds_text)})
     page = re.sub(r"@([A-Z_]+)@", lambda match: parts[match.group(1)](r), page)
     write_plots(r, directory)

@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import decoding
+import ffmpeg_read
 import sharing
 
 TIMEOUT_S = 300
@@ -96,6 +97,8 @@ def main():
             command, stdout=subprocess.PIPE, timeout=TIMEOUT_S, check=True).stdout)
         say("bench: decoding")
         result["decoding"] = decoding.measure(cuframes, directory, options.quick, say)
+        say("bench: FFmpeg as a reader")
+        result["ffmpeg_read"] = ffmpeg_read.measure(build, cuframes, directory, options.quick, say)
         say("bench: ways to share")
         result["sharing"] = sharing.measure(build, directory, options.quick, say)
     finally:

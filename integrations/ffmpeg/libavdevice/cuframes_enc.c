@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Muxer "cuframes": publishes a channel. One stream of raw video (rawvideo or wrapped frames,
+ * which is what FFmpeg makes when nothing is asked for) becomes its frames.
+ *
+ * Each picture is copied once, from FFmpeg's memory into a slot: FFmpeg has decoded it before it
+ * comes here. One thread at a time, as libavformat has it.
+ */
+#include "cuframes_common.h"
+
+#include <inttypes.h>
+
+#include <libavutil/imgutils.h>
+#include <libavutil/mem.h>
+#include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
+#include <libavutil/time.h>
+
+typedef struct Channel {
+    const AVClass *class;
+    /* options */
+    char *runtime_dir;
+    int policy;
+    int ack_timeout_ms;
+    int slots;
+    int wait_subscribers;
+    int socket_mode;
+    char *socket_group;
+    /* state */
+    char *key;
+    int video; /* index of the stream that becomes frames */
+    cuframes_publisher_t *publisher;
+    cuframes_publisher_config_t config; /* what the channel is now */
+    uint64_t published, dropped;
+} Channel;
+
+static int is_raw(const AVStream *st)
+{
+    return st->codecpar->codec_id == AV_CODEC_ID_RAWVIDEO ||
+           st->codecpar->codec_id == AV_CODEC_ID_WRAPPED_AVFRAME;
+}
+
+static int find_video(AVFormatContext *s)
+{
+    Channel *c = s->priv_data;
+
+    c->video = -1;
+    for (unsigned i = 0; i < s->nb_streams; i++) {
+        if (!is_raw(s->streams[i])) {
+            av_log(s, AV_LOG_ERROR,
+                   "Stream %u is %s: a channel takes raw video (-c:v wrapped_avframe).\n", i,
+                   avcodec_get_name(s->streams[i]->codecpar->codec_id));
+            return AVERROR(EINVAL);
+        }
+        if (c->video >= 0) {
+            av_log(s, AV_LOG_ERROR,
+                   "Streams %d and %u are both raw video: a channel has one; make two outputs.\n",
+                   c->video, i);
+            return AVERROR(EINVAL);
+        }
+        c->video = (int)i;
+    }
+    return 0;
+}
+
+/* Says which formats there are: the conversion is the user's to ask for. */
+static int refuse_format(AVFormatContext *s, enum AVPixelFormat pix_fmt)
+{
+    const char *name = av_get_pix_fmt_name(pix_fmt);
+    char known[256] = "";
+
+    for (int i = 0; i < CUFRAMES_FORMAT_COUNT; i++) {
+        const char *one = av_get_pix_fmt_name(ff_cuframes_pix_fmt((cuframes_format_t)i));
+
+        if (one)
+            snprintf(known + strlen(known), sizeof(known) - strlen(known), " %s", one);
+    }
+    av_log(s, AV_LOG_ERROR,
+           "Pixel format %s cannot be shared: convert with -pix_fmt to one of%s.\n",
+           name ? name : "unknown", known);
+    return AVERROR(EINVAL);
+}
+
+static int set_picture(AVFormatContext *s, cuframes_publisher_config_t *config,
+                       enum AVPixelFormat pix_fmt, int width, int height)
+{
+    int full_range;
+
+    if (ff_cuframes_format(pix_fmt, &config->format, &full_range) != CUFRAMES_OK)
+        return refuse_format(s, pix_fmt);
+    if (full_range)
+        config->color.range = CUFRAMES_RANGE_FULL;
+    config->width = width;
+    config->height = height;
+    return 0;
+}
+
+static int configure(AVFormatContext *s)
+{
+    Channel *c = s->priv_data;
+    const AVStream *st = s->streams[c->video];
+    const AVCodecParameters *par = st->codecpar;
+    cuframes_publisher_config_t *config = &c->config;
+
+    *config = (cuframes_publisher_config_t){
+        .key = c->key,
+        .ring_size = c->slots,
+        .policy = c->policy,
+        .consumer_ack_timeout_ms = c->ack_timeout_ms,
+        .memory = CUFRAMES_MEMORY_HOST,
+        .socket_mode = (uint32_t)c->socket_mode,
+        .socket_group = c->socket_group,
+        .runtime_dir = c->runtime_dir,
+        .color = ff_cuframes_color_to(par->color_space, par->color_primaries, par->color_trc,
+                                      par->color_range),
+    };
+    if (st->avg_frame_rate.num > 0 && st->avg_frame_rate.den > 0) {
+        config->fps_num = st->avg_frame_rate.num;
+        config->fps_den = st->avg_frame_rate.den;
+    }
+    if (par->sample_aspect_ratio.num > 0 && par->sample_aspect_ratio.den > 0) {
+        config->sar_num = par->sample_aspect_ratio.num;
+        config->sar_den = par->sample_aspect_ratio.den;
+    }
+    return set_picture(s, config, par->format, par->width, par->height);
+}
+
+static int wait_for_subscribers(AVFormatContext *s)
+{
+    Channel *c = s->priv_data;
+
+    while (cuframes_publisher_subscribers(c->publisher, NULL, 0) < c->wait_subscribers) {
+        if (ff_cuframes_interrupted(s))
+            return AVERROR_EXIT;
+        av_usleep(10000);
+    }
+    return 0;
+}
+
+static void channel_close(AVFormatContext *s)
+{
+    Channel *c = s->priv_data;
+
+    cuframes_publisher_destroy(c->publisher);
+    c->publisher = NULL;
+    av_freep(&c->key);
+}
+
+static int channel_open(AVFormatContext *s)
+{
+    Channel *c = s->priv_data;
+    int ret, err;
+
+    if ((ret = ff_cuframes_parse_url(s, c, "cuframes", &c->key)) < 0 ||
+        (ret = find_video(s)) < 0 || (ret = configure(s)) < 0)
+        return ret;
+    if ((err = cuframes_publisher_create(&c->config, &c->publisher)) != CUFRAMES_OK)
+        return ff_cuframes_fail(s, err, c->key);
+    return wait_for_subscribers(s);
+}
+
+/* The picture changes in mid-stream: the channel does too, and its readers follow. */
+static int follow(AVFormatContext *s, const AVFrame *picture)
+{
+    Channel *c = s->priv_data;
+    cuframes_publisher_config_t config = c->config;
+    int ret = set_picture(s, &config, picture->format, picture->width, picture->height), err;
+
+    if (ret < 0)
+        return ret;
+    if (config.format == c->config.format && config.width == c->config.width &&
+        config.height == c->config.height)
+        return 0;
+    if ((err = cuframes_publisher_reconfigure(c->publisher, &config)) != CUFRAMES_OK)
+        return ff_cuframes_fail(s, err, c->key);
+    c->config = config;
+    return 0;
+}
+
+/* A view of the picture in a packet; it owns nothing. */
+static int view_packet(AVFormatContext *s, const AVPacket *packet, AVFrame *view)
+{
+    const AVCodecParameters *par = s->streams[packet->stream_index]->codecpar;
+    int size;
+
+    if (par->codec_id == AV_CODEC_ID_WRAPPED_AVFRAME) {
+        const AVFrame *wrapped = (const AVFrame *)packet->data;
+
+        if (packet->size < (int)sizeof(*wrapped) || !wrapped->data[0]) {
+            av_log(s, AV_LOG_ERROR, "A wrapped frame without a picture.\n");
+            return AVERROR_INVALIDDATA;
+        }
+        *view = *wrapped;
+        return 0;
+    }
+    view->format = par->format;
+    view->width = par->width;
+    view->height = par->height;
+    view->color_range = par->color_range;
+    size = av_image_fill_arrays(view->data, view->linesize, packet->data, par->format, par->width,
+                                par->height, 1);
+    if (size < 0 || size > packet->size) {
+        av_log(s, AV_LOG_ERROR, "A raw picture of %d bytes where %d are needed.\n", packet->size,
+               size);
+        return AVERROR_INVALIDDATA;
+    }
+    return 0;
+}
+
+static void fill(cuframes_buffer_t *buffer, const Channel *c, const AVFrame *view)
+{
+    for (int32_t i = 0; i < cuframes_format_planes(c->config.format); i++) {
+        uint32_t pitch, row_bytes, rows;
+        uint8_t *plane = cuframes_buffer_plane(buffer, i, &pitch);
+
+        if (plane && cuframes_format_plane_size(c->config.format, i, view->width, view->height,
+                                                &row_bytes, &rows) == CUFRAMES_OK)
+            av_image_copy_plane(plane, (int)pitch, view->data[i], view->linesize[i],
+                                (int)row_bytes, (int)rows);
+    }
+}
+
+static cuframes_frame_meta_t meta_of(const AVFormatContext *s, const AVPacket *packet,
+                                     const AVFrame *view)
+{
+    cuframes_frame_meta_t meta = {.pts_ns = CUFRAMES_NO_TIME, .copies = 1};
+
+    if (packet->pts != AV_NOPTS_VALUE)
+        meta.pts_ns = av_rescale_q(packet->pts, s->streams[packet->stream_index]->time_base,
+                                   CUFRAMES_NS_BASE);
+    if (s->streams[packet->stream_index]->codecpar->codec_id == AV_CODEC_ID_WRAPPED_AVFRAME) {
+        meta.color = ff_cuframes_color_to(view->colorspace, view->color_primaries,
+                                          view->color_trc, view->color_range);
+        if (cuframes_is_key(view))
+            meta.flags |= CUFRAMES_FRAME_KEY;
+        if (view->flags & AV_FRAME_FLAG_CORRUPT)
+            meta.flags |= CUFRAMES_FRAME_CORRUPT;
+    }
+    return meta;
+}
+
+static int publish(AVFormatContext *s, const AVPacket *packet, const AVFrame *view)
+{
+    Channel *c = s->priv_data;
+    cuframes_frame_meta_t meta = meta_of(s, packet, view);
+    cuframes_buffer_t *buffer = NULL;
+    int err = cuframes_publisher_acquire_buffer(c->publisher, &buffer);
+
+    if (err == CUFRAMES_ERR_WOULD_BLOCK) {
+        c->dropped++; /* every slot is held; the channel counts it too */
+        return 0;
+    }
+    if (err == CUFRAMES_OK) {
+        fill(buffer, c, view);
+        err = cuframes_publisher_publish_buffer(c->publisher, buffer, NULL, &meta, NULL);
+    }
+    cuframes_buffer_unref(buffer);
+    if (err != CUFRAMES_OK)
+        return ff_cuframes_fail(s, err, c->key);
+    c->published++;
+    return 0;
+}
+
+static int channel_write_header(AVFormatContext *s)
+{
+    int ret = channel_open(s);
+
+    if (ret < 0)
+        channel_close(s);
+    return ret;
+}
+
+static int channel_write_packet(AVFormatContext *s, AVPacket *packet)
+{
+    AVFrame view = {0};
+    int ret = view_packet(s, packet, &view);
+
+    if (ret >= 0)
+        ret = follow(s, &view);
+    return ret < 0 ? ret : publish(s, packet, &view);
+}
+
+static int channel_write_trailer(AVFormatContext *s)
+{
+    Channel *c = s->priv_data;
+
+    av_log(s, c->dropped ? AV_LOG_WARNING : AV_LOG_VERBOSE,
+           "%s: %" PRIu64 " frames published, %" PRIu64 " dropped.\n", c->key, c->published,
+           c->dropped);
+    return 0;
+}
+
+/* Nothing is gained by holding frames of one stream back for those of another. */
+static int channel_interleave(AVFormatContext *s, AVPacket *packet, int flush, int has_packet)
+{
+    (void)s, (void)packet, (void)flush;
+    return has_packet;
+}
+
+#define OFFSET(field) offsetof(Channel, field)
+#define FLAGS         AV_OPT_FLAG_ENCODING_PARAM
+static const AVOption channel_options[] = {
+    {"policy", "what to do when readers are slow", OFFSET(policy), AV_OPT_TYPE_INT,
+     {.i64 = CUFRAMES_POLICY_DROP_OLDEST}, 0, 1, FLAGS, "policy"},
+    {"drop", "go on without them", 0, AV_OPT_TYPE_CONST, {.i64 = CUFRAMES_POLICY_DROP_OLDEST}, 0,
+     0, FLAGS, "policy"},
+    {"wait", "wait for those that read in order", 0, AV_OPT_TYPE_CONST,
+     {.i64 = CUFRAMES_POLICY_STRICT_WAIT}, 0, 0, FLAGS, "policy"},
+    {"ack_timeout", "longest wait for a reader in milliseconds, 0 = 200, below 0 = for ever",
+     OFFSET(ack_timeout_ms), AV_OPT_TYPE_INT, {.i64 = 0}, INT_MIN, INT_MAX, FLAGS, NULL},
+    {"slots", "frames that the channel has room for, 0 = 8", OFFSET(slots), AV_OPT_TYPE_INT,
+     {.i64 = 0}, 0, CUFRAMES_MAX_SLOTS, FLAGS, NULL},
+    {"wait_subscribers", "begin when so many readers are there", OFFSET(wait_subscribers),
+     AV_OPT_TYPE_INT, {.i64 = 0}, 0, CUFRAMES_MAX_SUBSCRIBERS, FLAGS, NULL},
+    {"socket_mode", "permission bits of the channel's socket, 0 = 0600", OFFSET(socket_mode),
+     AV_OPT_TYPE_INT, {.i64 = 0}, 0, 0777, FLAGS, NULL},
+    {"socket_group", "group of the channel's socket", OFFSET(socket_group), AV_OPT_TYPE_STRING,
+     {.str = NULL}, 0, 0, FLAGS, NULL},
+    {"runtime_dir", "where the channels are", OFFSET(runtime_dir), AV_OPT_TYPE_STRING,
+     {.str = NULL}, 0, 0, FLAGS, NULL},
+    {NULL},
+};
+
+static const AVClass channel_class = {
+    .class_name = "cuframes outdev",
+    .item_name = av_default_item_name,
+    .option = channel_options,
+    .version = LIBAVUTIL_VERSION_INT,
+    .category = AV_CLASS_CATEGORY_DEVICE_VIDEO_OUTPUT,
+};
+
+extern const CuframesOutputFormat ff_cuframes_muxer;
+const CuframesOutputFormat ff_cuframes_muxer = {
+    .CUFRAMES_PUBLIC(name) = "cuframes",
+    .CUFRAMES_PUBLIC(long_name) = "cuframes: share frames",
+    .CUFRAMES_PUBLIC(video_codec) = AV_CODEC_ID_WRAPPED_AVFRAME,
+    .CUFRAMES_PUBLIC(audio_codec) = AV_CODEC_ID_NONE,
+    .CUFRAMES_PUBLIC(flags) = AVFMT_NOFILE | AVFMT_VARIABLE_FPS | AVFMT_TS_NONSTRICT |
+                              AVFMT_TS_NEGATIVE | AVFMT_GLOBALHEADER,
+    .CUFRAMES_PUBLIC(priv_class) = &channel_class,
+    .priv_data_size = sizeof(Channel),
+    .write_header = channel_write_header,
+    .write_packet = channel_write_packet,
+    .write_trailer = channel_write_trailer,
+    .interleave_packet = channel_interleave,
+    .deinit = channel_close,
+};
