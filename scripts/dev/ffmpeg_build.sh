@@ -8,7 +8,7 @@
 ffmpeg_options=(
     --disable-everything --disable-autodetect --disable-doc --disable-ffplay
     --disable-debug --enable-libcuframes
-    --enable-indev=cuframes,lavfi --enable-outdev=cuframes
+    --enable-indev=cuframes,cuframes_packets,lavfi --enable-outdev=cuframes
     --enable-decoder=wrapped_avframe,rawvideo,h264,hevc,mjpeg,mpeg4,aac,opus,pcm_s16le
     --enable-encoder=wrapped_avframe,rawvideo,mjpeg,mpeg4,aac,pcm_s16le
     --enable-parser=h264,hevc,mjpeg,mpeg4video,aac,opus,av1

@@ -274,7 +274,7 @@ cuframes_color_t ff_cuframes_color_to(enum AVColorSpace space, enum AVColorPrima
     return color;
 }
 
-static char *describe(const cuframes_channel_report_t *report)
+static char *describe_frames(const cuframes_channel_report_t *report)
 {
     const cuframes_channel_info_t *info = &report->info;
     const char *format = cuframes_format_name(info->format);
@@ -283,6 +283,16 @@ static char *describe(const cuframes_channel_report_t *report)
                        info->height, format ? format : "unknown format",
                        info->memory == CUFRAMES_MEMORY_CUDA ? "GPU" : "host", report->stats.fps,
                        report->subscriber_count);
+}
+
+static char *describe_packets(const cuframes_channel_report_t *report)
+{
+    char codecs[256] = "";
+
+    for (uint32_t i = 0; i < report->stream_count; i++)
+        av_strlcatf(codecs, sizeof(codecs), "%s%.*s", i ? ", " : "",
+                    (int)sizeof(report->streams[i].codec_name), report->streams[i].codec_name);
+    return av_asprintf("%s, %u subscribers", codecs, report->subscriber_count);
 }
 
 static void free_device(AVDeviceInfo *device)
@@ -295,14 +305,15 @@ static void free_device(AVDeviceInfo *device)
     av_free(device);
 }
 
-static int add_device(AVDeviceInfoList *list, const char *scheme, const char *key,
+static int add_device(AVDeviceInfoList *list, int packets, const char *key,
                       const cuframes_channel_report_t *report)
 {
     AVDeviceInfo *device = av_mallocz(sizeof(*device));
 
     if (device) {
-        device->device_name = av_asprintf("%s://%s", scheme, key);
-        device->device_description = describe(report);
+        device->device_name =
+            av_asprintf("%s://%s", packets ? "cuframes_packets" : "cuframes", key);
+        device->device_description = packets ? describe_packets(report) : describe_frames(report);
         device->media_types = av_malloc(sizeof(*device->media_types));
     }
     if (!device || !device->device_name || !device->device_description || !device->media_types ||
@@ -315,7 +326,13 @@ static int add_device(AVDeviceInfoList *list, const char *scheme, const char *ke
     return 0;
 }
 
-int ff_cuframes_list(AVFormatContext *s, const char *runtime_dir, const char *scheme,
+static int has_wanted(const cuframes_channel_report_t *report, int packets)
+{
+    return packets ? report->stream_count > 0
+                   : !(report->info.notes & CUFRAMES_CHANNEL_PACKETS_ONLY);
+}
+
+int ff_cuframes_list(AVFormatContext *s, const char *runtime_dir, int packets,
                      AVDeviceInfoList *list)
 {
     cuframes_key_list_t *keys = NULL;
@@ -327,8 +344,9 @@ int ff_cuframes_list(AVFormatContext *s, const char *runtime_dir, const char *sc
         cuframes_channel_report_t *report = NULL;
 
         /* Whose publisher died, or does not answer, is no source. */
-        if (cuframes_query(runtime_dir, keys->keys[i], QUERY_MS, &report) == CUFRAMES_OK)
-            ret = add_device(list, scheme, keys->keys[i], report);
+        if (cuframes_query(runtime_dir, keys->keys[i], QUERY_MS, &report) == CUFRAMES_OK &&
+            has_wanted(report, packets))
+            ret = add_device(list, packets, keys->keys[i], report);
         cuframes_channel_report_free(report);
     }
     cuframes_key_list_free(keys);

@@ -66,8 +66,8 @@ cuframes_color_t ff_cuframes_color_to(enum AVColorSpace space, enum AVColorPrima
                                       enum AVColorTransferCharacteristic trc,
                                       enum AVColorRange range);
 
-/* Channels of a runtime directory into `list`: those with packets alone if `packets` is set. */
-int ff_cuframes_list(AVFormatContext *s, const char *runtime_dir, const char *scheme,
+/* Channels of a runtime directory into `list`: those with frames, or those with packets. */
+int ff_cuframes_list(AVFormatContext *s, const char *runtime_dir, int packets,
                      AVDeviceInfoList *list);
 
 #endif

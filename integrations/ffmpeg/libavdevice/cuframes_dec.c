@@ -313,7 +313,7 @@ static int frames_device_list(AVFormatContext *s, AVDeviceInfoList *list)
 {
     Frames *c = s->priv_data;
 
-    return ff_cuframes_list(s, c->runtime_dir, "cuframes", list);
+    return ff_cuframes_list(s, c->runtime_dir, 0, list);
 }
 
 #define OFFSET(field) offsetof(Frames, field)

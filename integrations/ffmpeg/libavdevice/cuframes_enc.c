@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Muxer "cuframes": publishes a channel. One stream of raw video (rawvideo or wrapped frames,
- * which is what FFmpeg makes when nothing is asked for) becomes its frames.
+ * which is what FFmpeg makes when nothing is asked for) becomes its frames; all others, encoded or
+ * copied from an input, become its packets.
  *
  * Each picture is copied once, from FFmpeg's memory into a slot: FFmpeg has decoded it before it
  * comes here. One thread at a time, as libavformat has it.
  */
-#include "cuframes_common.h"
-
 #include <inttypes.h>
 
+#include <libavcodec/avcodec.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/mem.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 #include <libavutil/time.h>
+
+#include "cuframes_coded.h"
+#include "cuframes_common.h"
 
 typedef struct Channel {
     const AVClass *class;
@@ -24,14 +27,19 @@ typedef struct Channel {
     int ack_timeout_ms;
     int slots;
     int wait_subscribers;
+    int64_t keep; /* of packets, microseconds */
     int socket_mode;
     char *socket_group;
     /* state */
     char *key;
-    int video; /* index of the stream that becomes frames */
+    int video;                          /* index of the stream that becomes frames, or -1 */
+    int index[CUFRAMES_MAX_STREAMS + 1]; /* of each stream among those that become packets */
+    int32_t coded_count;
+    cuframes_stream_t coded[CUFRAMES_MAX_STREAMS];
+    uint8_t extradata[CUFRAMES_MAX_STREAMS][CUFRAMES_MAX_EXTRADATA]; /* that changed since */
     cuframes_publisher_t *publisher;
     cuframes_publisher_config_t config; /* what the channel is now */
-    uint64_t published, dropped;
+    uint64_t published, dropped, packets, oversized;
 } Channel;
 
 static int is_raw(const AVStream *st)
@@ -40,25 +48,31 @@ static int is_raw(const AVStream *st)
            st->codecpar->codec_id == AV_CODEC_ID_WRAPPED_AVFRAME;
 }
 
-static int find_video(AVFormatContext *s)
+/* Which of FFmpeg's streams becomes what. */
+static int sort_streams(AVFormatContext *s)
 {
     Channel *c = s->priv_data;
 
     c->video = -1;
+    c->coded_count = 0;
+    if (s->nb_streams > CUFRAMES_MAX_STREAMS + 1) {
+        av_log(s, AV_LOG_ERROR, "%u streams: a channel has frames and %d encoded streams.\n",
+               s->nb_streams, CUFRAMES_MAX_STREAMS);
+        return AVERROR(EINVAL);
+    }
     for (unsigned i = 0; i < s->nb_streams; i++) {
-        if (!is_raw(s->streams[i])) {
-            av_log(s, AV_LOG_ERROR,
-                   "Stream %u is %s: a channel takes raw video (-c:v wrapped_avframe).\n", i,
-                   avcodec_get_name(s->streams[i]->codecpar->codec_id));
-            return AVERROR(EINVAL);
-        }
-        if (c->video >= 0) {
+        if (is_raw(s->streams[i]) && c->video >= 0) {
             av_log(s, AV_LOG_ERROR,
                    "Streams %d and %u are both raw video: a channel has one; make two outputs.\n",
                    c->video, i);
             return AVERROR(EINVAL);
         }
-        c->video = (int)i;
+        if (is_raw(s->streams[i]))
+            c->video = (int)i;
+        else if (c->coded_count < CUFRAMES_MAX_STREAMS)
+            c->index[i] = c->coded_count++;
+        else
+            return AVERROR(EINVAL);
     }
     return 0;
 }
@@ -95,13 +109,8 @@ static int set_picture(AVFormatContext *s, cuframes_publisher_config_t *config,
     return 0;
 }
 
-static int configure(AVFormatContext *s)
+static void configure_channel(const Channel *c, cuframes_publisher_config_t *config)
 {
-    Channel *c = s->priv_data;
-    const AVStream *st = s->streams[c->video];
-    const AVCodecParameters *par = st->codecpar;
-    cuframes_publisher_config_t *config = &c->config;
-
     *config = (cuframes_publisher_config_t){
         .key = c->key,
         .ring_size = c->slots,
@@ -111,9 +120,17 @@ static int configure(AVFormatContext *s)
         .socket_mode = (uint32_t)c->socket_mode,
         .socket_group = c->socket_group,
         .runtime_dir = c->runtime_dir,
-        .color = ff_cuframes_color_to(par->color_space, par->color_primaries, par->color_trc,
-                                      par->color_range),
     };
+}
+
+static int configure_frames(AVFormatContext *s, cuframes_publisher_config_t *config)
+{
+    const Channel *c = s->priv_data;
+    const AVStream *st = s->streams[c->video];
+    const AVCodecParameters *par = st->codecpar;
+
+    config->color = ff_cuframes_color_to(par->color_space, par->color_primaries, par->color_trc,
+                                         par->color_range);
     if (st->avg_frame_rate.num > 0 && st->avg_frame_rate.den > 0) {
         config->fps_num = st->avg_frame_rate.num;
         config->fps_den = st->avg_frame_rate.den;
@@ -123,6 +140,27 @@ static int configure(AVFormatContext *s)
         config->sar_den = par->sample_aspect_ratio.den;
     }
     return set_picture(s, config, par->format, par->width, par->height);
+}
+
+static int set_streams(AVFormatContext *s)
+{
+    Channel *c = s->priv_data;
+    int err = cuframes_publisher_set_streams(c->publisher, c->coded, c->coded_count);
+
+    return err == CUFRAMES_OK ? 0 : ff_cuframes_fail(s, err, c->key);
+}
+
+static int open_packets(AVFormatContext *s)
+{
+    Channel *c = s->priv_data;
+    cuframes_packet_ring_options_t options = {.keep_ms = (uint32_t)(c->keep / 1000)};
+    int err;
+
+    for (unsigned i = 0; i < s->nb_streams; i++)
+        if ((int)i != c->video)
+            ff_cuframes_stream_to(s->streams[i], &c->coded[c->index[i]]);
+    err = cuframes_publisher_enable_packets(c->publisher, &options);
+    return err == CUFRAMES_OK ? set_streams(s) : ff_cuframes_fail(s, err, c->key);
 }
 
 static int wait_for_subscribers(AVFormatContext *s)
@@ -151,11 +189,17 @@ static int channel_open(AVFormatContext *s)
     Channel *c = s->priv_data;
     int ret, err;
 
-    if ((ret = ff_cuframes_parse_url(s, c, "cuframes", &c->key)) < 0 ||
-        (ret = find_video(s)) < 0 || (ret = configure(s)) < 0)
+    if ((ret = ff_cuframes_parse_url(s, c, "cuframes", &c->key)) < 0 || (ret = sort_streams(s)) < 0)
+        return ret;
+    configure_channel(c, &c->config);
+    if (c->video < 0)
+        c->config.flags = CUFRAMES_PUBLISHER_PACKETS_ONLY;
+    else if ((ret = configure_frames(s, &c->config)) < 0)
         return ret;
     if ((err = cuframes_publisher_create(&c->config, &c->publisher)) != CUFRAMES_OK)
         return ff_cuframes_fail(s, err, c->key);
+    if (c->coded_count > 0 && (ret = open_packets(s)) < 0)
+        return ret;
     return wait_for_subscribers(s);
 }
 
@@ -261,6 +305,62 @@ static int publish(AVFormatContext *s, const AVPacket *packet, const AVFrame *vi
     return 0;
 }
 
+/* An encoder or a demuxer has new parameters for a stream: so has the channel. */
+static int follow_extradata(AVFormatContext *s, const AVPacket *packet, int index)
+{
+    Channel *c = s->priv_data;
+    size_t size = 0;
+    const uint8_t *data = av_packet_get_side_data(packet, AV_PKT_DATA_NEW_EXTRADATA, &size);
+
+    if (!data || size > CUFRAMES_MAX_EXTRADATA ||
+        (size == c->coded[index].extradata_size && !memcmp(data, c->coded[index].extradata, size)))
+        return 0;
+    memcpy(c->extradata[index], data, size);
+    c->coded[index].extradata = c->extradata[index];
+    c->coded[index].extradata_size = (uint32_t)size;
+    return set_streams(s);
+}
+
+static int64_t in_ns(int64_t time, const AVStream *st)
+{
+    return time == AV_NOPTS_VALUE ? CUFRAMES_NO_TIME
+                                  : av_rescale_q(time, st->time_base, CUFRAMES_NS_BASE);
+}
+
+static int send_packet(AVFormatContext *s, const AVPacket *packet)
+{
+    Channel *c = s->priv_data;
+    const AVStream *st = s->streams[packet->stream_index];
+    int index = c->index[packet->stream_index], ret, err;
+    cuframes_packet_desc_t desc = {
+        .data = packet->data,
+        .size = (size_t)packet->size,
+        .pts_ns = in_ns(packet->pts, st),
+        .dts_ns = in_ns(packet->dts, st),
+        .duration_ns = av_rescale_q(packet->duration, st->time_base, CUFRAMES_NS_BASE),
+        .stream = (uint32_t)index,
+    };
+
+    if (packet->size == 0) /* side data alone */
+        return 0;
+    if (packet->flags & AV_PKT_FLAG_KEY)
+        desc.flags |= CUFRAMES_PKT_FLAG_KEY;
+    if (packet->flags & AV_PKT_FLAG_CORRUPT)
+        desc.flags |= CUFRAMES_PKT_FLAG_CORRUPT;
+    if ((ret = follow_extradata(s, packet, index)) < 0)
+        return ret;
+    err = cuframes_publisher_send_packet(c->publisher, &desc, NULL);
+    if (err == CUFRAMES_ERR_PACKET_OVERSIZED) {
+        if (c->oversized++ == 0)
+            av_log(s, AV_LOG_WARNING, "%s: %s\n", c->key, cuframes_last_error());
+        return 0;
+    }
+    if (err != CUFRAMES_OK)
+        return ff_cuframes_fail(s, err, c->key);
+    c->packets++;
+    return 0;
+}
+
 static int channel_write_header(AVFormatContext *s)
 {
     int ret = channel_open(s);
@@ -272,9 +372,13 @@ static int channel_write_header(AVFormatContext *s)
 
 static int channel_write_packet(AVFormatContext *s, AVPacket *packet)
 {
+    Channel *c = s->priv_data;
     AVFrame view = {0};
-    int ret = view_packet(s, packet, &view);
+    int ret;
 
+    if (packet->stream_index != c->video)
+        return send_packet(s, packet);
+    ret = view_packet(s, packet, &view);
     if (ret >= 0)
         ret = follow(s, &view);
     return ret < 0 ? ret : publish(s, packet, &view);
@@ -284,9 +388,10 @@ static int channel_write_trailer(AVFormatContext *s)
 {
     Channel *c = s->priv_data;
 
-    av_log(s, c->dropped ? AV_LOG_WARNING : AV_LOG_VERBOSE,
-           "%s: %" PRIu64 " frames published, %" PRIu64 " dropped.\n", c->key, c->published,
-           c->dropped);
+    av_log(s, c->dropped || c->oversized ? AV_LOG_WARNING : AV_LOG_VERBOSE,
+           "%s: %" PRIu64 " frames published, %" PRIu64 " dropped; %" PRIu64
+           " packets published, %" PRIu64 " too large.\n",
+           c->key, c->published, c->dropped, c->packets, c->oversized);
     return 0;
 }
 
@@ -312,6 +417,8 @@ static const AVOption channel_options[] = {
      {.i64 = 0}, 0, CUFRAMES_MAX_SLOTS, FLAGS, NULL},
     {"wait_subscribers", "begin when so many readers are there", OFFSET(wait_subscribers),
      AV_OPT_TYPE_INT, {.i64 = 0}, 0, CUFRAMES_MAX_SUBSCRIBERS, FLAGS, NULL},
+    {"keep", "how much of the encoded streams to keep for those who come late", OFFSET(keep),
+     AV_OPT_TYPE_DURATION, {.i64 = 5000000}, 0, INT64_C(3600000000), FLAGS, NULL},
     {"socket_mode", "permission bits of the channel's socket, 0 = 0600", OFFSET(socket_mode),
      AV_OPT_TYPE_INT, {.i64 = 0}, 0, 0777, FLAGS, NULL},
     {"socket_group", "group of the channel's socket", OFFSET(socket_group), AV_OPT_TYPE_STRING,
@@ -332,7 +439,7 @@ static const AVClass channel_class = {
 extern const CuframesOutputFormat ff_cuframes_muxer;
 const CuframesOutputFormat ff_cuframes_muxer = {
     .CUFRAMES_PUBLIC(name) = "cuframes",
-    .CUFRAMES_PUBLIC(long_name) = "cuframes: share frames",
+    .CUFRAMES_PUBLIC(long_name) = "cuframes: share frames and encoded streams",
     .CUFRAMES_PUBLIC(video_codec) = AV_CODEC_ID_WRAPPED_AVFRAME,
     .CUFRAMES_PUBLIC(audio_codec) = AV_CODEC_ID_NONE,
     .CUFRAMES_PUBLIC(flags) = AVFMT_NOFILE | AVFMT_VARIABLE_FPS | AVFMT_TS_NONSTRICT |

@@ -27,6 +27,7 @@
 #define EXIT_REFUSED 69
 
 extern const CuframesInputFormat ff_cuframes_demuxer;
+extern const CuframesInputFormat ff_cuframes_packets_demuxer;
 extern const CuframesOutputFormat ff_cuframes_muxer;
 
 typedef const AVInputFormat *const *InputList;
@@ -36,6 +37,7 @@ typedef const AVInputFormat *NextInput(const AVInputFormat *);
 
 static const AVInputFormat *const our_inputs[] = {
     (const AVInputFormat *)&ff_cuframes_demuxer,
+    (const AVInputFormat *)&ff_cuframes_packets_demuxer,
     NULL,
 };
 static const AVOutputFormat *const our_outputs[] = {
