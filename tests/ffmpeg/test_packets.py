@@ -171,13 +171,13 @@ class Packets(FFmpegTest):
         reader = self.start_ff("-open_timeout", "20", "-i",
                                "cuframes_packets://cam?start=oldest&reconnect=1", "-fps_mode",
                                "passthrough", "-map", "0:v", "-pix_fmt", "yuv420p", "-noautoscale",
-                               "-frames:v", "50", "-f", "framemd5", "-")
+                               "-frames:v", "40", "-f", "framemd5", "-")
         for path in (first, second):
             self.finish(self.publish(path))
         pictures, err = self.end_reading(reader)
         self.assertEqual([p.md5 for p in pictures],
-                         [p.md5 for path in (first, second) for p in self.direct(path, "yuv420p")],
-                         err)
+                         [p.md5 for path in (first, second)
+                          for p in self.direct(path, "yuv420p")][:40], err)
 
     def test_another_codec_ends_it_with_a_reason(self):
         first = self.clip("a.mp4", "-c:v", "libx264", "-pix_fmt", "yuv420p", seconds=1)
@@ -217,7 +217,7 @@ class Packets(FFmpegTest):
         self.wait_for(lambda: self.held() == 0, "the channel")
         reader = self.start_ff("-timeout", "0.5", "-i", "cuframes_packets://cam", "-c", "copy", "-f",
                                "null", "-", level="verbose")
-        self.wait_for(lambda: self.run_json("info", "cam", "--json")["packets"] > 20, "packets")
+        self.wait_for(lambda: (self.run_json("info", "cam", "--json")["packets"] or {}).get("published", 0) > 20, "packets")
         writer.send_signal(signal.SIGSTOP)
         _, err = reader.communicate(timeout=PROMPT_S)
         self.assertIn("no packet within the timeout", err.decode())

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <libavcodec/avcodec.h>
+#include <libavcodec/codec_desc.h>
 #include <libavutil/avstring.h>
 #include <libavutil/mem.h>
 
@@ -68,8 +69,8 @@ static void fill_audio(const cuframes_stream_t *stream, AVCodecParameters *par)
     par->sample_rate = stream->sample_rate;
     if (!stream->channel_mask ||
         av_channel_layout_from_mask(&par->ch_layout, stream->channel_mask) < 0)
-        par->ch_layout = (AVChannelLayout){.order = AV_CHANNEL_ORDER_UNSPEC,
-                                           .nb_channels = stream->channels};
+        par->ch_layout =
+            (AVChannelLayout){.order = AV_CHANNEL_ORDER_UNSPEC, .nb_channels = stream->channels};
     par->frame_size = stream->samples_per_packet;
     par->initial_padding = stream->initial_padding;
     par->trailing_padding = stream->trailing_padding;

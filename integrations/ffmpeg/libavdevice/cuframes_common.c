@@ -279,8 +279,8 @@ static char *describe_frames(const cuframes_channel_report_t *report)
     const cuframes_channel_info_t *info = &report->info;
     const char *format = cuframes_format_name(info->format);
 
-    return av_asprintf("%dx%d %s in %s memory, %.2f fps, %u subscribers", info->width,
-                       info->height, format ? format : "unknown format",
+    return av_asprintf("%dx%d %s in %s memory, %.2f fps, %u subscribers", info->width, info->height,
+                       format ? format : "unknown format",
                        info->memory == CUFRAMES_MEMORY_CUDA ? "GPU" : "host", report->stats.fps,
                        report->subscriber_count);
 }

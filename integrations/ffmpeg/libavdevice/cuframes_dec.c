@@ -194,8 +194,8 @@ static int next_frame(AVFormatContext *s, cuframes_frame_t **frame)
         return 0;
     }
     while (ret == 0) {
-        int err = cuframes_subscriber_next(c->subscriber, NULL, frame,
-                                           ff_cuframes_slice(c->deadline));
+        int err =
+            cuframes_subscriber_next(c->subscriber, NULL, frame, ff_cuframes_slice(c->deadline));
 
         if (err == CUFRAMES_OK)
             return 0;
@@ -245,8 +245,7 @@ static void describe_picture(const Frames *c, const cuframes_frame_t *frame, AVF
         (AVRational){c->info.sar_num, c->info.sar_den ? c->info.sar_den : 1};
     picture->pts = time_of(frame);
     if (c->info.fps_num > 0 && c->info.fps_den > 0)
-        cuframes_set_duration(picture,
-                              av_rescale(1000000000, c->info.fps_den, c->info.fps_num));
+        cuframes_set_duration(picture, av_rescale(1000000000, c->info.fps_den, c->info.fps_num));
     if (cuframes_frame_flags(frame) & CUFRAMES_FRAME_KEY)
         cuframes_set_key(picture);
     if (cuframes_frame_flags(frame) & CUFRAMES_FRAME_CORRUPT)
@@ -318,6 +317,7 @@ static int frames_device_list(AVFormatContext *s, AVDeviceInfoList *list)
 
 #define OFFSET(field) offsetof(Frames, field)
 #define FLAGS         (AV_OPT_FLAG_DECODING_PARAM | AV_OPT_FLAG_VIDEO_PARAM)
+/* clang-format off */
 static const AVOption frames_options[] = {
     {"mode", "which frames to read", OFFSET(mode), AV_OPT_TYPE_INT,
      {.i64 = CUFRAMES_MODE_STRICT_ORDER}, 0, 1, FLAGS, "mode"},
@@ -343,6 +343,7 @@ static const AVOption frames_options[] = {
      {.str = NULL}, 0, 0, FLAGS, NULL},
     {NULL},
 };
+/* clang-format on */
 
 static const AVClass frames_class = {
     .class_name = "cuframes indev",
@@ -356,7 +357,8 @@ extern const CuframesInputFormat ff_cuframes_demuxer;
 const CuframesInputFormat ff_cuframes_demuxer = {
     .CUFRAMES_PUBLIC(name) = "cuframes",
     .CUFRAMES_PUBLIC(long_name) = "cuframes: shared decoded frames",
-    .CUFRAMES_PUBLIC(flags) = AVFMT_NOFILE | AVFMT_TS_DISCONT | AVFMT_NOBINSEARCH | AVFMT_NOGENSEARCH,
+    .CUFRAMES_PUBLIC(flags) =
+        AVFMT_NOFILE | AVFMT_TS_DISCONT | AVFMT_NOBINSEARCH | AVFMT_NOGENSEARCH,
     .CUFRAMES_PUBLIC(priv_class) = &frames_class,
     .priv_data_size = sizeof(Frames),
     .read_probe = frames_probe,

@@ -32,7 +32,7 @@ typedef struct Channel {
     char *socket_group;
     /* state */
     char *key;
-    int video;                          /* index of the stream that becomes frames, or -1 */
+    int video;                           /* index of the stream that becomes frames, or -1 */
     int index[CUFRAMES_MAX_STREAMS + 1]; /* of each stream among those that become packets */
     int32_t coded_count;
     cuframes_stream_t coded[CUFRAMES_MAX_STREAMS];
@@ -259,8 +259,8 @@ static void fill(cuframes_buffer_t *buffer, const Channel *c, const AVFrame *vie
 
         if (plane && cuframes_format_plane_size(c->config.format, i, view->width, view->height,
                                                 &row_bytes, &rows) == CUFRAMES_OK)
-            av_image_copy_plane(plane, (int)pitch, view->data[i], view->linesize[i],
-                                (int)row_bytes, (int)rows);
+            av_image_copy_plane(plane, (int)pitch, view->data[i], view->linesize[i], (int)row_bytes,
+                                (int)rows);
     }
 }
 
@@ -273,8 +273,8 @@ static cuframes_frame_meta_t meta_of(const AVFormatContext *s, const AVPacket *p
         meta.pts_ns = av_rescale_q(packet->pts, s->streams[packet->stream_index]->time_base,
                                    CUFRAMES_NS_BASE);
     if (s->streams[packet->stream_index]->codecpar->codec_id == AV_CODEC_ID_WRAPPED_AVFRAME) {
-        meta.color = ff_cuframes_color_to(view->colorspace, view->color_primaries,
-                                          view->color_trc, view->color_range);
+        meta.color = ff_cuframes_color_to(view->colorspace, view->color_primaries, view->color_trc,
+                                          view->color_range);
         if (cuframes_is_key(view))
             meta.flags |= CUFRAMES_FRAME_KEY;
         if (view->flags & AV_FRAME_FLAG_CORRUPT)
@@ -404,6 +404,7 @@ static int channel_interleave(AVFormatContext *s, AVPacket *packet, int flush, i
 
 #define OFFSET(field) offsetof(Channel, field)
 #define FLAGS         AV_OPT_FLAG_ENCODING_PARAM
+/* clang-format off */
 static const AVOption channel_options[] = {
     {"policy", "what to do when readers are slow", OFFSET(policy), AV_OPT_TYPE_INT,
      {.i64 = CUFRAMES_POLICY_DROP_OLDEST}, 0, 1, FLAGS, "policy"},
@@ -427,6 +428,7 @@ static const AVOption channel_options[] = {
      {.str = NULL}, 0, 0, FLAGS, NULL},
     {NULL},
 };
+/* clang-format on */
 
 static const AVClass channel_class = {
     .class_name = "cuframes outdev",

@@ -33,8 +33,8 @@ typedef struct Packets {
     /* state */
     char *key;
     cuframes_subscriber_t *subscriber;
-    cuframes_packet_t *first; /* taken while opening */
-    int64_t deadline;         /* of the next packet */
+    cuframes_packet_t *first;          /* taken while opening */
+    int64_t deadline;                  /* of the next packet */
     int renewed[CUFRAMES_MAX_STREAMS]; /* the stream's next packet brings its new extradata */
     uint64_t given, lost;
     int strangers; /* packets of streams that were not there at the beginning */
@@ -53,8 +53,8 @@ static int attach(AVFormatContext *s)
     cuframes_subscriber_config_t config = {
         .key = c->key,
         .consumer_name = c->name,
-        .flags = CUFRAMES_SUBSCRIBER_PACKETS_ONLY |
-                 (c->reconnect ? CUFRAMES_SUBSCRIBER_RECONNECT : 0),
+        .flags =
+            CUFRAMES_SUBSCRIBER_PACKETS_ONLY | (c->reconnect ? CUFRAMES_SUBSCRIBER_RECONNECT : 0),
         .runtime_dir = c->runtime_dir,
     };
     cuframes_packet_options_t options = {
@@ -255,8 +255,8 @@ static int is_wanted(AVFormatContext *s, const cuframes_packet_t *packet)
     if (index < s->nb_streams)
         return s->streams[index]->discard < AVDISCARD_ALL;
     if (c->strangers++ == 0)
-        av_log(s, AV_LOG_WARNING, "%s: leaving out stream %u, which was not there when this began.\n",
-               s->url, index);
+        av_log(s, AV_LOG_WARNING,
+               "%s: leaving out stream %u, which was not there when this began.\n", s->url, index);
     return 0;
 }
 
@@ -355,6 +355,7 @@ static int packets_device_list(AVFormatContext *s, AVDeviceInfoList *list)
 
 #define OFFSET(field) offsetof(Packets, field)
 #define FLAGS         AV_OPT_FLAG_DECODING_PARAM
+/* clang-format off */
 static const AVOption packets_options[] = {
     {"start", "which key frame to begin with", OFFSET(start), AV_OPT_TYPE_INT,
      {.i64 = START_NEWEST}, 0, 1, FLAGS, "start"},
@@ -376,6 +377,7 @@ static const AVOption packets_options[] = {
      {.str = NULL}, 0, 0, FLAGS, NULL},
     {NULL},
 };
+/* clang-format on */
 
 static const AVClass packets_class = {
     .class_name = "cuframes_packets indev",
@@ -389,7 +391,8 @@ extern const CuframesInputFormat ff_cuframes_packets_demuxer;
 const CuframesInputFormat ff_cuframes_packets_demuxer = {
     .CUFRAMES_PUBLIC(name) = "cuframes_packets",
     .CUFRAMES_PUBLIC(long_name) = "cuframes: shared encoded streams",
-    .CUFRAMES_PUBLIC(flags) = AVFMT_NOFILE | AVFMT_TS_DISCONT | AVFMT_NOBINSEARCH | AVFMT_NOGENSEARCH,
+    .CUFRAMES_PUBLIC(flags) =
+        AVFMT_NOFILE | AVFMT_TS_DISCONT | AVFMT_NOBINSEARCH | AVFMT_NOGENSEARCH,
     .CUFRAMES_PUBLIC(priv_class) = &packets_class,
     .priv_data_size = sizeof(Packets),
     .read_probe = packets_probe,

@@ -11,7 +11,7 @@
  * The format structures have parts that are FFmpeg's own and differ between releases, so nothing
  * is registered with a release that this was not built for.
  */
-#include "cuframes_compat.h"
+#include "ffmpeg/libavdevice/cuframes_compat.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
