@@ -40,29 +40,29 @@ void gpu_worker_abandon(struct gpu_worker *worker)
     gpu_end(worker->device);
 }
 
-static cuframes_buffer_t *acquire(cuframes_publisher_t *publisher)
+static int acquire(cuframes_publisher_t *publisher, cuframes_buffer_t **buffer)
 {
     int64_t deadline = test_deadline_ms(10000);
-    cuframes_buffer_t *buffer = NULL;
     int err;
 
-    while ((err = cuframes_publisher_acquire_buffer(publisher, &buffer)) ==
-           CUFRAMES_ERR_WOULD_BLOCK)
+    while ((err = cuframes_publisher_acquire_buffer(publisher, buffer)) == CUFRAMES_ERR_WOULD_BLOCK)
         if (!test_pause_until(deadline))
             FAIL("every slot is held for ever");
-    CHECK_OK(err);
-    return buffer;
+    return err;
 }
 
 int gpu_try_publish(struct gpu_worker *worker, cuframes_publisher_t *publisher, int64_t pts_ns,
                     uint64_t *seq)
 {
-    cuframes_buffer_t *buffer = acquire(publisher);
+    cuframes_buffer_t *buffer;
     cuframes_frame_meta_t meta = {.pts_ns = pts_ns};
-    int err;
+    int err = acquire(publisher, &buffer);
 
-    gpu_fill(&worker->kernels, (uintptr_t)cuframes_buffer_data(buffer),
-             cuframes_buffer_layout(buffer)->size, (uint64_t)pts_ns, worker->stream);
+    if (err)
+        return err;
+    /* In a context that has failed the launch does too, and publish says so. */
+    gpu_try_fill(&worker->kernels, (uintptr_t)cuframes_buffer_data(buffer),
+                 cuframes_buffer_layout(buffer)->size, (uint64_t)pts_ns, worker->stream);
     err = cuframes_publisher_publish_buffer(publisher, buffer, worker->stream, &meta, seq);
     cuframes_buffer_unref(buffer);
     return err;

@@ -189,13 +189,19 @@ static cu_result launch(cu_function function, size_t words, void **parameters, c
                               parameters, NULL);
 }
 
-void gpu_fill(const struct gpu_kernels *kernels, cu_pointer at, size_t size, uint64_t stamp,
-              cu_stream stream)
+cu_result gpu_try_fill(const struct gpu_kernels *kernels, cu_pointer at, size_t size,
+                       uint64_t stamp, cu_stream stream)
 {
     uint64_t words = size / 8;
     void *parameters[] = {&at, &words, &stamp};
 
-    CHECK_CU(launch(kernels->fill, words, parameters, stream));
+    return launch(kernels->fill, words, parameters, stream);
+}
+
+void gpu_fill(const struct gpu_kernels *kernels, cu_pointer at, size_t size, uint64_t stamp,
+              cu_stream stream)
+{
+    CHECK_CU(gpu_try_fill(kernels, at, size, stamp, stream));
 }
 
 void gpu_verify(const struct gpu_kernels *kernels, cu_pointer at, size_t size, uint64_t stamp,

@@ -69,6 +69,8 @@ void gpu_kernels_fini(struct gpu_kernels *kernels);
 /* Writes the pattern of `stamp` in the order of `stream`. */
 void gpu_fill(const struct gpu_kernels *kernels, cu_pointer at, size_t size, uint64_t stamp,
               cu_stream stream);
+cu_result gpu_try_fill(const struct gpu_kernels *kernels, cu_pointer at, size_t size,
+                       uint64_t stamp, cu_stream stream);
 /* Adds the words that do not have the pattern to the counter, in the order of `stream`. */
 void gpu_verify(const struct gpu_kernels *kernels, cu_pointer at, size_t size, uint64_t stamp,
                 cu_stream stream);

@@ -129,6 +129,46 @@ TEST(a_reader_killed_under_its_kernel_gives_its_slot_back, .timeout_s = 60)
     test_join(&publisher.peer);
 }
 
+/* A kernel that writes where nothing is, before the frame: its context is lost, and the channel. */
+static void failing_publisher(struct test_peer *test, void *argument)
+{
+    struct gpu_publisher_peer *self = argument;
+    cuframes_publisher_t *publisher;
+    struct gpu_worker worker;
+    cu_pointer nowhere;
+    int err;
+
+    gpu_worker_init(&worker, 0);
+    publisher = make_publisher(&self->config);
+    CHECK_CU(gpu.cuMemAddressReserve(&nowhere, (size_t)2 << 20, 0, 0, 0));
+    test_say(test, 0);
+    test_hear(test);
+    gpu_publish(&worker, publisher, 1);
+    CHECK_CU(gpu_poke(&worker.kernels, nowhere, 4096, 0, worker.stream));
+    while ((err = gpu_try_publish(&worker, publisher, 2, NULL)) == CUFRAMES_OK)
+        ;
+    test_say(test, (uint64_t)-err);
+    CHECK_STR_HAS(cuframes_last_error(), "CUDA_ERROR");
+    test_hear_end(test);
+    cuframes_publisher_destroy(publisher);
+}
+
+TEST(a_kernel_that_fails_fails_the_channel, .timeout_s = 60)
+{
+    struct gpu_publisher_peer publisher = a_publisher();
+    struct gpu_reader_peer reader = a_reader();
+
+    need_gpus(1);
+    test_spawn(&publisher.peer, failing_publisher, &publisher, NULL);
+    CHECK_HEAR(&publisher.peer, 0);
+    gpu_spawn_reader(&reader, NULL);
+    test_say(&publisher.peer, 0);
+    CHECK_HEAR(&publisher.peer, -CUFRAMES_ERR_CUDA);
+    CHECK_EQ(gpu_order(&reader, GPU_ERROR), (uint64_t)-CUFRAMES_ERR_CUDA);
+    test_join(&reader.peer);
+    test_join(&publisher.peer);
+}
+
 /* --- two GPUs ----------------------------------------------------------------------------------- */
 static void ask(struct test_peer *test, void *argument)
 {
@@ -213,6 +253,18 @@ static void expect_refusal(const cuframes_subscriber_config_t *config, int error
     }
     CHECK_STR_HAS(sentence, words);
     test_join(&peer);
+}
+
+TEST(a_gpu_that_the_reader_does_not_see_is_named, .timeout_s = 60)
+{
+    struct gpu_publisher_peer publisher = a_publisher();
+    struct gpu_reader_peer reader = a_reader();
+
+    need_gpus(2);
+    gpu_spawn_publisher(&publisher, NULL);
+    setenv("CUDA_VISIBLE_DEVICES", "1", 1);
+    expect_refusal(&reader.config, CUFRAMES_ERR_CUDA, "does not see");
+    test_join(&publisher.peer);
 }
 
 /* Without peer access: refused with the reason, staged on request. */
