@@ -96,16 +96,56 @@ void gpu_end(int device)
     CHECK_CU(gpu.cuDevicePrimaryCtxRelease_v2(device));
 }
 
+static void do_nothing(void *user)
+{
+    (void)user;
+}
+
+/* Once what tests do on streams: a driver starts threads for it when it is first asked. */
+static void warm_up_stream(void)
+{
+    struct gpu_kernels kernels;
+    cu_stream stream;
+    cu_event event;
+
+    gpu_kernels_init(&kernels);
+    CHECK_CU(gpu.cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+    CHECK_CU(gpu.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+    gpu_fill(&kernels, kernels.wrong, 0, 0, stream);
+    CHECK_CU(gpu.cuLaunchHostFunc(stream, do_nothing, NULL));
+    CHECK_CU(gpu.cuEventRecord(event, stream));
+    CHECK_CU(gpu.cuEventSynchronize(event));
+    CHECK_CU(gpu.cuEventDestroy_v2(event));
+    CHECK_CU(gpu.cuStreamDestroy_v2(stream));
+    gpu_kernels_fini(&kernels);
+}
+
+/* The same for memory: descriptors of its own that it keeps. */
+static void warm_up_memory(int device)
+{
+    struct gpu_memory own, imported;
+    void *pinned;
+    int fd;
+
+    gpu_memory_create(&own, GRANULE, device);
+    fd = gpu_memory_export(&own);
+    gpu_memory_import(&imported, fd, GRANULE, device, CU_ACCESS_READ);
+    close(fd);
+    gpu_memory_destroy(&imported);
+    gpu_memory_destroy(&own);
+    CHECK_CU(gpu.cuMemHostAlloc(&pinned, GRANULE, 0));
+    CHECK_CU(gpu.cuMemFreeHost(pinned));
+}
+
 /* The primary context stays, so that it is not made anew by each who needs it. */
 static void prepare(int devices)
 {
     for (int i = 0; i < devices; i++) {
-        struct gpu_kernels kernels;
         cu_context context;
 
         gpu_start(i);
-        gpu_kernels_init(&kernels);
-        gpu_kernels_fini(&kernels);
+        warm_up_stream();
+        warm_up_memory(i);
         CHECK_CU(gpu.cuCtxPopCurrent_v2(&context));
     }
 }
@@ -181,7 +221,7 @@ void gpu_kernels_fini(struct gpu_kernels *kernels)
 
 static cu_result launch(cu_function function, size_t words, void **parameters, cu_stream stream)
 {
-    size_t blocks = (words + THREADS - 1) / THREADS;
+    size_t blocks = words ? (words + THREADS - 1) / THREADS : 1;
 
     if (blocks > MOST_BLOCKS)
         blocks = MOST_BLOCKS;

@@ -8,11 +8,6 @@
 #include "channel.h"
 #include "integration/support.h"
 
-static void prepare(void)
-{
-    gpu_prepare();
-}
-
 static cu_context current(void)
 {
     cu_context context = NULL;
@@ -39,7 +34,7 @@ static void pass_one(const char *key)
     CHECK_OK(cuframes_publisher_destroy(publisher));
 }
 
-TEST(a_thread_without_a_context_gets_none, .prepare = prepare)
+TEST(a_thread_without_a_context_gets_none, .prepare = gpu_prepare)
 {
     CHECK(!current());
     pass_one("cam");
@@ -47,7 +42,7 @@ TEST(a_thread_without_a_context_gets_none, .prepare = prepare)
     settle_pages();
 }
 
-TEST(the_context_of_a_thread_stays_current, .prepare = prepare)
+TEST(the_context_of_a_thread_stays_current, .prepare = gpu_prepare)
 {
     cu_context other;
 
@@ -59,7 +54,7 @@ TEST(the_context_of_a_thread_stays_current, .prepare = prepare)
     settle_pages();
 }
 
-TEST(streams_of_another_context_order_too, .prepare = prepare)
+TEST(streams_of_another_context_order_too, .prepare = gpu_prepare)
 {
     cuframes_publisher_config_t config = gpu_config("cam");
     cuframes_publisher_t *publisher;
@@ -92,7 +87,7 @@ TEST(streams_of_another_context_order_too, .prepare = prepare)
     gpu_worker_fini(&worker);
 }
 
-TEST(a_channel_can_be_in_the_current_context, .prepare = prepare)
+TEST(a_channel_can_be_in_the_current_context, .prepare = gpu_prepare)
 {
     cuframes_publisher_config_t config = gpu_config("cam");
     cuframes_publisher_t *publisher = NULL;
@@ -108,7 +103,7 @@ TEST(a_channel_can_be_in_the_current_context, .prepare = prepare)
     CHECK_CU(gpu.cuCtxDestroy_v2(other));
 }
 
-TEST(no_such_gpu_is_said, .prepare = prepare)
+TEST(no_such_gpu_is_said, .prepare = gpu_prepare)
 {
     cuframes_publisher_config_t config = gpu_config("cam");
     cuframes_publisher_t *publisher = NULL;
@@ -156,7 +151,7 @@ static void *publish_some(void *argument)
     return NULL;
 }
 
-TEST(threads_publish_and_read_together, .prepare = prepare, .timeout_s = 60)
+TEST(threads_publish_and_read_together, .prepare = gpu_prepare, .timeout_s = 60)
 {
     cuframes_publisher_config_t config = gpu_config("crowd");
     struct member members[THREADS];
@@ -215,7 +210,7 @@ static void use_in_child(struct test_peer *test, void *argument)
     test_say(test, 0);
 }
 
-TEST(a_child_of_fork_is_told_so, .prepare = prepare)
+TEST(a_child_of_fork_is_told_so, .prepare = gpu_prepare)
 {
     cuframes_publisher_config_t config = gpu_config("cam");
     struct inherited inherited;
