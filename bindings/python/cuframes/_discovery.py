@@ -39,7 +39,8 @@ def snapshot(key: str, timeout: float | None = 5.0, runtime_dir: str | None = No
 
     It is held until it is released or garbage; snapshot(key).copy() holds nothing.
     """
-    with Subscriber(key, timeout=timeout, reconnect=False, runtime_dir=runtime_dir) as subscriber:
+    with Subscriber(key, timeout=timeout, reconnect=False, runtime_dir=runtime_dir,
+                    device="cpu", staged=True) as subscriber:
         subscriber.connect(timeout)
         return subscriber.next_frame(-1 if timeout is None else max(1, round(timeout * 1000)))
 

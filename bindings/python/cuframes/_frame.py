@@ -184,7 +184,8 @@ class Frame(_cuframes.Frame):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self.device != "cpu":
             raise TypeError("this frame is in GPU memory: use torch.from_dlpack(frame) or "
-                            "cupy.from_dlpack(frame), or open the channel with device=\"cpu\"")
+                            "cupy.from_dlpack(frame), or open the channel with device=\"cpu\", "
+                            "staged=True")
         wanted_copy = copy
         try:
             array = whole_array(self)

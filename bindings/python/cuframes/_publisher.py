@@ -34,16 +34,17 @@ def color_code(color: Any) -> tuple[int, int, int, int]:
     return (int(matrix), int(primaries), int(transfer), int(range_))
 
 
-def device_code(device: str | None) -> tuple[int, int]:
-    """(kind of memory, number of the GPU) of "cpu", "cuda", "cuda:1" or None."""
+def device_code(device: str | None, unnamed: int = 0) -> tuple[int, int]:
+    """(kind of memory, number of the GPU) of "cpu", "cuda", "cuda:1" or None. `unnamed` is the
+    number where none is given."""
     if device is None:
-        return 0, 0
+        return 0, unnamed
     if device == "cpu":
-        return 1, 0
+        return 1, unnamed
     name, _, number = device.partition(":")
     if name != "cuda" or not (number or "0").isdigit():
         raise ValueError(f'there is no device "{device}": say "cpu", "cuda" or "cuda:N"')
-    return 2, int(number or 0)
+    return 2, int(number or unnamed)
 
 
 def rate(fps: Any) -> tuple[int, int]:
@@ -102,8 +103,10 @@ class Buffer(_cuframes.Buffer):
     """(x, y, width, height) of the visible part; zeros = all."""
     copies: int = 0
     """Copies that were made to fill the slot; counted in the statistics."""
-    stream: int = 0
-    """CUDA stream (its address) whose work fills the slot; GPU memory only."""
+    stream: int | None = None
+    """CUDA stream (its address) whose work fills the slot, for GPU memory: the frame is announced
+    when that work is done. None = the stream on which a tensor of the slot was last made by
+    DLPack, else the default stream."""
     _publisher: Publisher
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -145,7 +148,8 @@ class Publisher(_cuframes.Publisher):
     key: 1 to 63 characters of A-Z a-z 0-9 _ -. width, height: pixels. format: PixelFormat or its
     name. slots: 2 to 64 frames of memory, reserved now. policy: "drop" never waits for a
     subscriber; "wait" waits for those in strict order up to ack_timeout seconds (None = for ever),
-    then evicts. device: "cpu", "cuda:N", or None for the GPU where there is one. fps: nominal
+    then evicts. device: where the frames are: "cpu", "cuda:N", or
+    None for the GPU where there is one. fps: nominal
     rate. color: "bt709", "bt601-full" and so on, or four code points of H.273. max_holds: most
     frames one subscriber may hold. socket_mode, socket_group: who may connect. alignment: bytes
     that rows start at multiples of.
@@ -155,7 +159,7 @@ class Publisher(_cuframes.Publisher):
 
     def __init__(self, key: str, width: int, height: int, format: PixelFormat | int | str = "nv12",
                  *, slots: int = 0, policy: str = "drop", ack_timeout: float | None = 0.2,
-                 device: str | None = None, fps: Any = None, color: Any = None,
+                 device: str | None = "cpu", fps: Any = None, color: Any = None,
                  pixel_aspect: Any = None, max_subscribers: int = 0, max_holds: int = 0,
                  socket_mode: int = 0, socket_group: str | None = None,
                  runtime_dir: str | None = None, alignment: int = 0) -> None:
@@ -272,21 +276,31 @@ class Publisher(_cuframes.Publisher):
         raise TypeError("a publisher stays in its process: only one process owns a channel")
 
 
+def whole_shape(buffer: Buffer) -> tuple[int, ...] | None:
+    """Shape of the picture as one array; None where odd sizes leave no such array."""
+    first, *others = [plane.shape for plane in buffer.planes]
+    if not others:
+        return first
+    height, width = first
+    if buffer.format is PixelFormat.YUV444P:
+        return 3, height, width
+    return None if height % 2 or width % 2 else (height * 3 // 2, width)
+
+
 def expected(buffer: Buffer) -> str:
-    shapes = [plane.shape for plane in buffer.planes]
-    try:
-        view: Any = buffer
-        whole = f"one array of shape {memoryview(view).shape}"
-    except BufferError:
-        whole = ""
+    shapes, whole = [plane.shape for plane in buffer.planes], whole_shape(buffer)
     planes = f"a tuple of arrays of shapes {', '.join(map(str, shapes))}"
-    return " or ".join(filter(None, (whole, planes if len(shapes) > 1 or not whole else "")))
+    one = f"one array of shape {whole}" if whole else ""
+    return " or ".join(filter(None, (one, planes if len(shapes) > 1 else "")))
 
 
 def fill(buffer: Buffer, picture: Any) -> None:
     """Copies an array, or a tuple of planes, into a slot."""
     import numpy
 
+    if buffer.device != "cpu":
+        fill_on_gpu(buffer, picture)
+        return
     parts: Any = picture
     targets: tuple[Any, ...]
     if isinstance(picture, (tuple, list)):
@@ -295,8 +309,78 @@ def fill(buffer: Buffer, picture: Any) -> None:
         try:
             targets, parts = (buffer._whole(),), (picture,)
         except BufferError:
-            targets, parts = split(buffer, picture)
+            targets, parts = split_into(buffer, buffer.numpy(), picture)
     sources = [numpy.asarray(part) for part in parts]
+    check_parts(buffer, sources, targets)
+    for source, target in zip(sources, targets):
+        target[...] = source
+
+
+def fill_on_gpu(buffer: Buffer, picture: Any) -> None:
+    """Copies into a slot in GPU memory: from host memory through the library, from a GPU by the
+    library that the tensor is of."""
+    import numpy
+
+    planes = buffer.planes
+    given = picture if isinstance(picture, (tuple, list)) else None
+    device = getattr(picture if given is None else given[0], "__dlpack_device__", None)
+    if device is not None and device()[0] == 2:
+        if given is None and len(planes) > 1:
+            copy_on_gpu(buffer, picture)
+            return
+        for plane, part in zip(planes, (picture,) if given is None else given):
+            copy_on_gpu(plane, part)
+        return
+    arrays = [numpy.empty(plane.shape, plane.dtype) for plane in planes]
+    parts = split_into(buffer, arrays, picture)[1] if given is None else given
+    parts = [numpy.asarray(part) for part in parts]
+    check_parts(buffer, parts, arrays)
+    for index, (plane, part) in enumerate(zip(planes, parts)):
+        rows = numpy.zeros((plane.shape[0], plane.pitch), numpy.uint8)
+        flat = numpy.ascontiguousarray(part).view(numpy.uint8).reshape(plane.shape[0], -1)
+        rows[:, :flat.shape[1]] = flat
+        buffer._write(index, rows.reshape(-1)[:rows.size - plane.pitch + flat.shape[1]],
+                      buffer.stream)
+
+
+def copy_on_gpu(target: Any, source: Any) -> None:
+    """target[...] = source for tensors of PyTorch and arrays of CuPy."""
+    library = type(source).__module__.partition(".")[0]
+    if library == "torch":
+        import torch
+
+        there = torch.from_dlpack(target)
+    elif library == "cupy":
+        import cupy
+
+        there = cupy.from_dlpack(target)
+    else:
+        raise _cuframes.CuframesInvalidArgument(
+            f"a {type(source).__name__} in GPU memory is not known here: write into the slot of "
+            "frame() by DLPack")
+    if there.shape != source.shape or there.dtype != source.dtype:
+        raise _cuframes.CuframesInvalidArgument(
+            f"the slot has shape {tuple(there.shape)} of {there.dtype}; this has "
+            f"{tuple(source.shape)} of {source.dtype}")
+    there[...] = source
+
+
+def split_into(buffer: Buffer, planes: Any, picture: Any) -> tuple[Any, Any]:
+    """Arrays for the planes, and the parts of one packed array for them."""
+    import numpy
+
+    whole = numpy.asarray(picture)
+    if whole.shape != whole_shape(buffer):
+        return planes, (whole,)
+    flat, parts, at = numpy.ascontiguousarray(whole).reshape(-1), [], 0
+    for plane in planes:
+        parts.append(flat[at:at + plane.size].reshape(plane.shape))
+        at += plane.size
+    return planes, tuple(parts)
+
+
+def check_parts(buffer: Buffer, sources: Any, targets: Any) -> None:
+    """Raises with what was expected unless shapes and types are the same."""
     if (len(sources) != len(targets)
             or any(s.shape != t.shape for s, t in zip(sources, targets))):
         got = ", ".join(str(source.shape) for source in sources)
@@ -308,19 +392,3 @@ def fill(buffer: Buffer, picture: Any) -> None:
             raise _cuframes.CuframesInvalidArgument(
                 f"samples of {buffer.format.name.lower()} are {target.dtype}; these are "
                 f"{source.dtype}")
-        target[...] = source
-
-
-def split(buffer: Buffer, picture: Any) -> tuple[Any, Any]:
-    """Planes of a slot whose rows have gaps, and the parts of one packed array for them."""
-    import numpy
-
-    planes = buffer.numpy()
-    flat = numpy.ascontiguousarray(picture).reshape(-1)
-    if flat.size != sum(plane.size for plane in planes):
-        return planes, (picture,)
-    parts, at = [], 0
-    for plane in planes:
-        parts.append(flat[at:at + plane.size].reshape(plane.shape))
-        at += plane.size
-    return planes, tuple(parts)

@@ -12,7 +12,8 @@ from ._frame import Frame
 from ._publisher import device_code
 from ._types import ChannelInfo, SubscriberMode, info_fields
 
-RECONNECT = 1
+RECONNECT, STAGED = 1, 8
+GPU_OF_FRAMES = -1
 MODES = {"newest": SubscriberMode.NEWEST_ONLY, "order": SubscriberMode.STRICT_ORDER}
 # How long open() waits for a publisher before it says so.
 PATIENCE = 3.0
@@ -38,6 +39,7 @@ class Subscriber(_cuframes.Subscriber):
                  name: str | None = None, fps: float | None = None, every: int = 1,
                  device: str | None = None, timeout: float | None = None, reconnect: bool = True,
                  max_holds: int = 0, runtime_dir: str | None = None, stream: int = 0,
+                 staged: bool = False, cuda_device: int | None = None,
                  flags: int = 0) -> None:
         if isinstance(mode, str):
             if mode not in MODES:
@@ -49,14 +51,18 @@ class Subscriber(_cuframes.Subscriber):
         if fps is not None and fps <= 0:
             raise _cuframes.CuframesInvalidArgument(
                 "fps is above 0, or None for every frame")
-        memory, number = device_code(device)
+        memory, number = device_code(device, GPU_OF_FRAMES)
+        if cuda_device is not None:
+            number = cuda_device
+        flags |= (RECONNECT if reconnect else 0) | (STAGED if staged else 0)
         self._again: dict[str, Any] = {
             "mode": int(mode), "fps": fps, "every": every, "device": device, "timeout": timeout,
             "reconnect": reconnect, "max_holds": max_holds, "runtime_dir": runtime_dir,
+            "staged": staged, "cuda_device": cuda_device,
         }
         self._waiter: asyncio.Future[None] | None = None
         super().__init__(key, name=name, mode=int(mode), cuda_device=number, memory=memory,
-                         flags=flags | (RECONNECT if reconnect else 0), every=every, fps=fps or 0.0,
+                         flags=flags, every=every, fps=fps or 0.0,
                          max_holds=max_holds, runtime_dir=runtime_dir, stream=stream,
                          timeout=timeout)
 
@@ -138,20 +144,21 @@ def _again(key: str, wishes: dict[str, Any]) -> Subscriber:
 def open(key: str, mode: SubscriberMode | int | str = "newest", fps: float | None = None,
          every: int = 1, device: str | None = None, timeout: float | None = None,
          reconnect: bool = True, *, name: str | None = None, max_holds: int = 0,
-         runtime_dir: str | None = None) -> Subscriber:
+         staged: bool = False, runtime_dir: str | None = None) -> Subscriber:
     """Opens a channel for reading: for frame in cuframes.open("cam1"): ...
 
     key: the channel's. mode: "newest" skips what you were too slow for; "order" gives every frame
-    in order. fps: at most so many frames a second. every: every n-th frame. device: None = where
-    the frames are; "cpu", "cuda:N". timeout: seconds to wait for the publisher and for each frame
+    in order. fps: at most so many frames a second. every: every n-th frame. device: what
+    reads the frames: "cpu", "cuda:N", or None = what they are in the memory of. timeout: seconds to wait for the publisher and for each frame
     (None = for ever), then CuframesFrameTimeout. reconnect: wait for the next publisher when this
     one goes; without it a loop ends. name: by which the publisher knows it, unique in the channel;
     made up if not given. max_holds: frames to hold at once (0 = what the channel grants, at most
-    4). runtime_dir: where the channel's socket is, if not in runtime_dir().
+    4). staged: take copies where `device` cannot read the frames in place, for example frames of a
+    GPU on the CPU; without it that is an error. runtime_dir: where the channel's socket is, if not in runtime_dir().
     """
     subscriber = Subscriber(key, mode=mode, name=name, fps=fps, every=every, device=device,
                             timeout=timeout, reconnect=reconnect, max_holds=max_holds,
-                            runtime_dir=runtime_dir)
+                            staged=staged, runtime_dir=runtime_dir)
     if timeout is not None and timeout <= PATIENCE:
         subscriber.connect(timeout)
         return subscriber
@@ -181,7 +188,7 @@ def subscribe(key: str, consumer_name: str | None = None,
     frames, 0 = none. It does not reconnect.
     """
     subscriber = Subscriber(key, mode=mode, name=consumer_name, reconnect=False,
-                            stream=consumer_stream)
+                            cuda_device=cuda_device, stream=consumer_stream)
     subscriber.connect(None if connect_timeout_ms < 0 else connect_timeout_ms / 1000)
     return subscriber
 

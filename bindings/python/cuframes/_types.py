@@ -109,6 +109,8 @@ class ChannelInfo:
     """Most frames that one subscriber may hold."""
     pid: int
     """The publisher's process as this process sees it; 0 = in another PID namespace."""
+    gpu: str | None
+    """UUID of the GPU whose memory the frames are in; None = host memory."""
 
 
 @dataclasses.dataclass(frozen=True)

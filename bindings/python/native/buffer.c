@@ -112,7 +112,7 @@ static int seal_arrays(struct buffer *buffer)
 }
 
 static bool read_meta(PyObject *args, PyObject *kwargs, cuframes_frame_meta_t *meta,
-                      Py_buffer *user_data, unsigned long long *stream)
+                      Py_buffer *user_data, PyObject **stream)
 {
     static char *names[] = {"pts_ns", "capture_ns", "source", "flags",  "user_data",
                             "color",  "crop",       "copies", "stream", NULL};
@@ -120,8 +120,8 @@ static bool read_meta(PyObject *args, PyObject *kwargs, cuframes_frame_meta_t *m
     int source = 0;
     unsigned int flags = 0;
 
-    *stream = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLiIy*|(bbbb)(iiii)IK:publish", names, &pts_ns,
+    *stream = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLiIy*|(bbbb)(iiii)IO:publish", names, &pts_ns,
                                      &capture_ns, &source, &flags, user_data, &meta->color.matrix,
                                      &meta->color.primaries, &meta->color.transfer,
                                      &meta->color.range, &meta->crop.x, &meta->crop.y,
@@ -134,18 +134,38 @@ static bool read_meta(PyObject *args, PyObject *kwargs, cuframes_frame_meta_t *m
     return true;
 }
 
+/* The stream that fills the slot: what the program says, else what a consumer of DLPack said. */
+static bool stream_of(const struct buffer *buffer, PyObject *wanted, void **stream)
+{
+    unsigned long long number;
+
+    *stream = buffer->owner.has_stream ? buffer->owner.stream : NULL;
+    if (wanted == Py_None)
+        return true;
+    number = PyLong_AsUnsignedLongLong(wanted);
+    if (number == (unsigned long long)-1 && PyErr_Occurred())
+        return false;
+    *stream = (void *)(uintptr_t)number;
+    return true;
+}
+
 static PyObject *buffer_publish(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     struct buffer *buffer = (struct buffer *)self;
     cuframes_frame_meta_t meta = {0};
     Py_buffer user_data = {.obj = NULL};
-    unsigned long long stream;
+    PyObject *wanted;
+    void *stream;
     int err;
 
     if (buffer->published || !buffer->buffer || buffer->owner.released)
         return complain(&buffer->owner);
-    if (!read_meta(args, kwargs, &meta, &user_data, &stream))
+    if (!read_meta(args, kwargs, &meta, &user_data, &wanted))
         return NULL;
+    if (!stream_of(buffer, wanted, &stream)) {
+        PyBuffer_Release(&user_data);
+        return NULL;
+    }
     if (user_data.len > CUFRAMES_MAX_USER_DATA) {
         pycf_raise_text(CUFRAMES_ERR_INVALID_ARG,
                         "the metadata has %zd bytes: at most %d go with a frame", user_data.len,
@@ -161,7 +181,7 @@ static PyObject *buffer_publish(PyObject *self, PyObject *args, PyObject *kwargs
     }
     buffer->published = true; /* no other thread comes in between */
     Py_BEGIN_ALLOW_THREADS err = cuframes_publisher_publish_buffer(
-        buffer->channel->publisher, buffer->buffer, (void *)(uintptr_t)stream, &meta, &buffer->seq);
+        buffer->channel->publisher, buffer->buffer, stream, &meta, &buffer->seq);
     Py_END_ALLOW_THREADS PyBuffer_Release(&user_data);
     if (err != CUFRAMES_OK) {
         buffer->published = false;
@@ -173,6 +193,34 @@ static PyObject *buffer_publish(PyObject *self, PyObject *args, PyObject *kwargs
     buffer->owner.readonly = true;
     pycf_owner_release(&buffer->owner);
     return PyLong_FromUnsignedLongLong(buffer->seq);
+}
+
+/* (plane, bytes, stream or None): writes rows of the plane's pitch from host memory. */
+static PyObject *buffer_write(PyObject *self, PyObject *args)
+{
+    struct buffer *buffer = (struct buffer *)self;
+    Py_buffer data = {.obj = NULL};
+    const char *start, *plane;
+    PyObject *wanted;
+    void *stream;
+    int index, err;
+
+    if (!PyArg_ParseTuple(args, "iy*O", &index, &data, &wanted))
+        return NULL;
+    if (buffer->owner.released || !stream_of(buffer, wanted, &stream)) {
+        PyBuffer_Release(&data);
+        return buffer->owner.released ? complain(&buffer->owner) : NULL;
+    }
+    start = cuframes_buffer_data(buffer->buffer);
+    plane = cuframes_buffer_plane(buffer->buffer, index, NULL);
+    pycf_owner_begin_view(&buffer->owner, NULL);
+    Py_BEGIN_ALLOW_THREADS err =
+        plane ? cuframes_buffer_write(buffer->buffer, (size_t)(plane - start), data.buf,
+                                      (size_t)data.len, stream)
+              : CUFRAMES_ERR_INTERNAL;
+    Py_END_ALLOW_THREADS pycf_owner_end_view(&buffer->owner);
+    PyBuffer_Release(&data);
+    return err == CUFRAMES_OK ? Py_NewRef(Py_None) : pycf_raise(err);
 }
 
 static PyObject *buffer_discard(PyObject *self, PyObject *unused)
@@ -252,6 +300,7 @@ static PyObject *buffer_dlpack_device(PyObject *self, PyObject *unused)
 
 static PyMethodDef buffer_methods[] = {
     {"_publish", (PyCFunction)(void (*)(void))buffer_publish, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"_write", buffer_write, METH_VARARGS, NULL},
     {"_whole", buffer_whole, METH_NOARGS, NULL},
     {"discard", buffer_discard, METH_NOARGS,
      "discard()\n\nGives the slot back without publishing it. A second call does nothing."},

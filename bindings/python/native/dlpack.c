@@ -185,6 +185,28 @@ static bool is_own_device(const struct pycf_owner *owner, PyObject *wanted)
     return false;
 }
 
+/*
+ * The consumer's stream. A frame is complete and nothing has to wait for it; but it is given back,
+ * and a slot is announced, behind the work of that stream. None, 0, 1 and 2 are default streams; -1
+ * says that the consumer takes care itself.
+ */
+static bool note_stream(struct pycf_owner *owner, PyObject *stream)
+{
+    long long number = 0;
+
+    if (owner->picture.memory == CUFRAMES_MEMORY_HOST) {
+        if (stream == Py_None)
+            return true;
+        PyErr_SetString(PyExc_BufferError, "stream must be None for host memory");
+        return false;
+    }
+    if (stream != Py_None && (number = PyLong_AsLongLong(stream)) == -1 && PyErr_Occurred())
+        return false;
+    if (number != -1)
+        pycf_owner_use_stream(owner, number > 2 ? (void *)(uintptr_t)number : NULL);
+    return true;
+}
+
 PyObject *pycf_dlpack(struct pycf_owner *owner, const struct pycf_array *array, PyObject *args,
                       PyObject *kwargs)
 {
@@ -202,10 +224,8 @@ PyObject *pycf_dlpack(struct pycf_owner *owner, const struct pycf_array *array, 
                         "the tensor is a view: call copy() of the frame first, or copy the tensor");
         return NULL;
     }
-    if (owner->picture.memory == CUFRAMES_MEMORY_HOST && stream != Py_None) {
-        PyErr_SetString(PyExc_BufferError, "stream must be None for host memory");
+    if (!note_stream(owner, stream))
         return NULL;
-    }
     return make_capsule(owner, array, versioned);
 }
 

@@ -76,12 +76,24 @@ PyObject *pycf_ledger_list(const struct pycf_ledger *ledger)
 
 /* ---- life ---- */
 
+/* Behind the work that reads it; at once where there is no such work, or no such stream any more. */
+static void release_on_gpu(cuframes_frame_t *frame, void *stream)
+{
+    Py_BEGIN_ALLOW_THREADS if (cuframes_frame_release_stream(frame, stream) != CUFRAMES_OK &&
+                               cuframes_frame_release_stream(frame, NULL) != CUFRAMES_OK)
+        cuframes_frame_release(frame);
+    Py_END_ALLOW_THREADS
+}
+
 static void give_back(struct pycf_owner *owner)
 {
     struct pycf_frame *frame = (struct pycf_frame *)owner;
+    void *stream = owner->has_stream ? owner->stream : frame->ledger ? frame->ledger->stream : NULL;
 
     leave(frame);
-    if (frame->frame)
+    if (frame->frame && owner->picture.memory == CUFRAMES_MEMORY_CUDA)
+        release_on_gpu(frame->frame, stream);
+    else if (frame->frame)
         cuframes_frame_release(frame->frame);
     frame->frame = NULL;
     free(frame->memory);
@@ -125,7 +137,8 @@ static void read_picture(const cuframes_frame_t *from, struct pycf_picture *pict
         cuframes_frame_plane(from, i, &picture->planes[i]);
 }
 
-struct pycf_frame *pycf_frame_new(struct pycf_ledger *ledger, cuframes_frame_t *from)
+struct pycf_frame *pycf_frame_new(struct pycf_ledger *ledger, cuframes_frame_t *from,
+                                  int32_t device)
 {
     struct pycf_frame *frame = frame_alloc();
     struct pycf_picture picture;
@@ -135,6 +148,7 @@ struct pycf_frame *pycf_frame_new(struct pycf_ledger *ledger, cuframes_frame_t *
         return NULL;
     }
     read_picture(from, &picture);
+    picture.device = device;
     pycf_owner_init(&frame->owner, &picture);
     frame->owner.readonly = true;
     frame->frame = from;
@@ -209,7 +223,7 @@ static PyObject *frame_copy(PyObject *self, PyObject *unused)
         return pycf_raise_text(CUFRAMES_ERR_CUDA,
                                "this frame is in GPU memory: copy a tensor of it "
                                "(torch.from_dlpack(frame).clone()), or open the channel with "
-                               "device=\"cpu\"");
+                               "device=\"cpu\", staged=True");
     size = cuframes_calc_frame_size(picture->format, picture->width, picture->height, NULL, NULL);
     if (!(copy = frame_alloc()))
         return NULL;

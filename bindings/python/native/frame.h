@@ -14,6 +14,7 @@ struct pycf_frame;
  */
 struct pycf_ledger {
     Py_ssize_t refs;
+    void *stream; /* that reads frames in GPU memory where no consumer says another; may be NULL */
     struct pycf_frame *first;
     struct pycf_frame *current; /* what the loop gave last, while it is held; borrowed */
 };
@@ -44,8 +45,10 @@ void pycf_ledger_unref(struct pycf_ledger *ledger);
 /* What is held, for the message: a list of tuples (seq, seconds, views, code or None, line, what). */
 PyObject *pycf_ledger_list(const struct pycf_ledger *ledger);
 
-/* A frame object over a held frame, which it consumes, also on failure. NULL = raised. */
-struct pycf_frame *pycf_frame_new(struct pycf_ledger *ledger, cuframes_frame_t *frame);
+/* A frame object over a held frame, which it consumes, also on failure. `device` is the GPU that
+ * frames in GPU memory are read on. NULL = raised. */
+struct pycf_frame *pycf_frame_new(struct pycf_ledger *ledger, cuframes_frame_t *frame,
+                                  int32_t device);
 /* The loop goes on: the frame that it gave is given back unless the program said hold(). */
 void pycf_ledger_step(struct pycf_ledger *ledger);
 /* This is the frame that the loop gives now. */

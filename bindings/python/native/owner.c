@@ -63,6 +63,13 @@ void pycf_owner_fini(struct pycf_owner *owner)
     Py_CLEAR(owner->place_code);
 }
 
+void pycf_owner_use_stream(struct pycf_owner *owner, void *stream)
+{
+    /* Two streams: the legacy default stream is behind both, unless they are non-blocking ones. */
+    owner->stream = owner->has_stream && owner->stream != stream ? NULL : stream;
+    owner->has_stream = true;
+}
+
 /* ---- arrays ---- */
 
 PyObject *pycf_owner_planes(struct pycf_owner *owner)
@@ -127,6 +134,11 @@ PyObject *pycf_owner_numpy(struct pycf_owner *owner, PyObject *args, PyObject *k
         return NULL;
     if (owner->released)
         return owner->complain(owner);
+    if (owner->picture.memory != CUFRAMES_MEMORY_HOST)
+        return pycf_raise_text(CUFRAMES_ERR_CUDA,
+                               "this picture is in GPU memory: use torch.from_dlpack() or "
+                               "cupy.from_dlpack(), or open the channel with device=\"cpu\", "
+                               "staged=True");
     if (which != Py_None) {
         long index = PyLong_AsLong(which);
 
@@ -198,7 +210,7 @@ PyObject *pycf_owner_array_interface(struct pycf_owner *owner)
     }
     owner->pinned = true;
     pycf_owner_note_place(owner, "an array");
-    return pycf_interface_of(&owner->whole, owner->readonly);
+    return pycf_interface_of(&owner->whole, owner->readonly, false);
 }
 
 PyObject *pycf_owner_cuda_array_interface(struct pycf_owner *owner)
@@ -213,5 +225,5 @@ PyObject *pycf_owner_cuda_array_interface(struct pycf_owner *owner)
     }
     owner->pinned = true;
     pycf_owner_note_place(owner, "a GPU array");
-    return pycf_interface_of(&owner->whole, owner->readonly);
+    return pycf_interface_of(&owner->whole, owner->readonly, true);
 }

@@ -19,6 +19,10 @@ struct pycf_owner {
     bool is_one; /* `whole` describes the picture */
     struct pycf_picture picture;
     struct pycf_array whole;
+    /* GPU memory: the stream whose work is the last to use it, as its consumer said; NULL = the legacy
+     * default stream, which is behind all blocking ones. */
+    void *stream;
+    bool has_stream;
     /* Where the first view was taken, for the message about holds; see pycf_owner_note_place(). */
     PyObject *place_code;
     int place_line;
@@ -34,6 +38,8 @@ void pycf_owner_init(struct pycf_owner *owner, const struct pycf_picture *pictur
 /* A view begins and ends; it keeps the object alive. */
 void pycf_owner_begin_view(struct pycf_owner *owner, const char *what);
 void pycf_owner_end_view(struct pycf_owner *owner);
+/* Work of this stream (as DLPack numbers them) uses the memory from now on. */
+void pycf_owner_use_stream(struct pycf_owner *owner, void *stream);
 /* The program lets go. */
 void pycf_owner_release(struct pycf_owner *owner);
 /* The object's end; the caller frees it. */
@@ -53,7 +59,7 @@ PyObject *pycf_owner_cuda_array_interface(struct pycf_owner *owner);
 PyObject *pycf_numpy_asarray(PyObject *object);
 
 /* plane.c: the dictionaries of the array interfaces. */
-PyObject *pycf_interface_of(const struct pycf_array *array, bool readonly);
+PyObject *pycf_interface_of(const struct pycf_array *array, bool readonly, bool on_gpu);
 int pycf_fill_buffer(PyObject *exporter, struct pycf_array *array, bool readonly, Py_buffer *view,
                      int flags);
 

@@ -99,18 +99,24 @@ static const char *type_string(const struct pycf_array *array)
     return array->item == 2 ? "<u2" : "|u1";
 }
 
-PyObject *pycf_interface_of(const struct pycf_array *array, bool readonly)
+PyObject *pycf_interface_of(const struct pycf_array *array, bool readonly, bool on_gpu)
 {
     PyObject *shape = sizes(array->shape, array->ndim);
     PyObject *strides = shape ? sizes(array->strides, array->ndim) : NULL;
+    PyObject *interface;
 
     if (!strides) {
         Py_XDECREF(shape);
         return NULL;
     }
-    return Py_BuildValue("{s:N,s:N,s:s,s:(KO),s:i}", "shape", shape, "strides", strides, "typestr",
-                         type_string(array), "data", (unsigned long long)(uintptr_t)array->data,
-                         readonly ? Py_True : Py_False, "version", 3);
+    interface =
+        Py_BuildValue("{s:N,s:N,s:s,s:(KO),s:i}", "shape", shape, "strides", strides, "typestr",
+                      type_string(array), "data", (unsigned long long)(uintptr_t)array->data,
+                      readonly ? Py_True : Py_False, "version", 3);
+    /* No stream to wait for: a frame is complete when it is given. */
+    if (interface && on_gpu && PyDict_SetItemString(interface, "stream", Py_None) < 0)
+        Py_CLEAR(interface);
+    return interface;
 }
 
 static PyObject *plane_shape(PyObject *self, void *unused)
@@ -153,7 +159,7 @@ static PyObject *plane_nbytes(PyObject *self, void *unused)
     return PyLong_FromSsize_t(pycf_array_bytes(&((struct plane *)self)->array));
 }
 
-static PyObject *interface(PyObject *self, cuframes_memory_t memory, const char *missing)
+static PyObject *interface_in(PyObject *self, cuframes_memory_t memory, const char *missing)
 {
     const struct plane *plane = (struct plane *)self;
 
@@ -161,19 +167,19 @@ static PyObject *interface(PyObject *self, cuframes_memory_t memory, const char 
         PyErr_SetString(PyExc_AttributeError, missing);
         return NULL;
     }
-    return pycf_interface_of(&plane->array, plane->owner->readonly);
+    return pycf_interface_of(&plane->array, plane->owner->readonly, memory == CUFRAMES_MEMORY_CUDA);
 }
 
 static PyObject *plane_array_interface(PyObject *self, void *unused)
 {
     (void)unused;
-    return interface(self, CUFRAMES_MEMORY_HOST, "__array_interface__: in GPU memory");
+    return interface_in(self, CUFRAMES_MEMORY_HOST, "__array_interface__: in GPU memory");
 }
 
 static PyObject *plane_cuda_array_interface(PyObject *self, void *unused)
 {
     (void)unused;
-    return interface(self, CUFRAMES_MEMORY_CUDA, "__cuda_array_interface__: in host memory");
+    return interface_in(self, CUFRAMES_MEMORY_CUDA, "__cuda_array_interface__: in host memory");
 }
 
 static PyGetSetDef plane_attributes[] = {
@@ -191,6 +197,33 @@ static PyGetSetDef plane_attributes[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static PyObject *plane_array(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"dtype", "copy", NULL};
+    PyObject *dtype = Py_None, *copy = Py_None, *view, *array;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:__array__", names, &dtype, &copy))
+        return NULL;
+    /* Without this NumPy would make an array of one object. */
+    if (((struct plane *)self)->owner->picture.memory != CUFRAMES_MEMORY_HOST) {
+        PyErr_SetString(PyExc_TypeError, "this plane is in GPU memory: use torch.from_dlpack() or "
+                                         "cupy.from_dlpack()");
+        return NULL;
+    }
+    if (!(view = PyMemoryView_FromObject(self)))
+        return NULL;
+    array = pycf_numpy_asarray(view);
+    Py_DECREF(view);
+    if (array && (dtype != Py_None || copy == Py_True)) {
+        PyObject *made = dtype == Py_None ? PyObject_CallMethod(array, "copy", NULL)
+                                          : PyObject_CallMethod(array, "astype", "O", dtype);
+
+        Py_DECREF(array);
+        return made;
+    }
+    return array;
+}
+
 static PyObject *plane_dlpack(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     struct plane *plane = (struct plane *)self;
@@ -205,6 +238,9 @@ static PyObject *plane_dlpack_device(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef plane_methods[] = {
+    {"__array__", (PyCFunction)(void (*)(void))plane_array, METH_VARARGS | METH_KEYWORDS,
+     "__array__(dtype=None, copy=None)\n\nA NumPy array of the plane, a view unless asked "
+     "otherwise; host memory only."},
     {"__dlpack__", (PyCFunction)(void (*)(void))plane_dlpack, METH_VARARGS | METH_KEYWORDS,
      "__dlpack__(*, stream=None, max_version=None, dl_device=None, copy=None)\n\n"
      "A DLPack capsule; it keeps the memory until its consumer deletes the tensor."},

@@ -159,6 +159,26 @@ static int take(struct pycf_subscriber *s, int64_t deadline_ns, cuframes_frame_t
     return err;
 }
 
+/* The GPU that the frame is read on: the one that was asked for, or the one that has the frames. */
+static int32_t device_of(struct pycf_subscriber *s, const cuframes_frame_t *frame)
+{
+    uint32_t generation = cuframes_frame_generation(frame);
+    cuframes_channel_info_t info;
+    char name[CUFRAMES_GPU_UUID_TEXT];
+
+    if (cuframes_frame_memory(frame) != CUFRAMES_MEMORY_CUDA)
+        return 0;
+    if (s->config.cuda_device >= 0)
+        return s->config.cuda_device;
+    if (s->device_generation != generation &&
+        cuframes_subscriber_info(s->subscriber, &info) == CUFRAMES_OK) {
+        cuframes_gpu_uuid_text(info.gpu_uuid, name);
+        cuframes_gpu_find(name, &s->device);
+        s->device_generation = generation;
+    }
+    return s->device;
+}
+
 static void count(struct pycf_subscriber *s, const struct pycf_frame *frame)
 {
     s->received++;
@@ -188,7 +208,7 @@ static struct pycf_frame *next_frame(struct pycf_subscriber *s, int64_t deadline
         *err = take(s, deadline_ns, &taken);
     }
     if (*err == CUFRAMES_OK) {
-        frame = pycf_frame_new(s->ledger, taken);
+        frame = pycf_frame_new(s->ledger, taken, device_of(s, taken));
         *err = frame ? CUFRAMES_OK : 1;
     }
     if (frame) {
@@ -395,7 +415,7 @@ static int subscriber_init(PyObject *self, PyObject *args, PyObject *kwargs)
     }
     Py_DECREF(s->timeout);
     s->timeout = Py_NewRef(timeout);
-    s->stream = (void *)(uintptr_t)stream;
+    s->stream = s->ledger->stream = (void *)(uintptr_t)stream;
     config.flags |= CUFRAMES_SUBSCRIBER_POLL;
     s->config = config;
     s->closed = false;
@@ -429,13 +449,14 @@ static PyObject *subscriber_stats(PyObject *self, PyObject *unused)
     if (s->subscriber && (err = cuframes_subscriber_stats(s->subscriber, &stats)) != CUFRAMES_OK)
         return pycf_raise(err);
     return Py_BuildValue(
-        "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:K}", "frames_received",
+        "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:K,s:K,s:s}", "frames_received",
         (unsigned long long)s->received, "timeouts", (unsigned long long)s->timeouts, "errors",
         (unsigned long long)s->errors, "gap_count", (unsigned long long)s->gaps, "skipped",
         (unsigned long long)stats.skipped, "missed", (unsigned long long)stats.missed, "reconnects",
         (unsigned long long)stats.reconnects, "generations", (unsigned long long)stats.generations,
         "held", stats.held, "max_holds", stats.max_holds, "publisher_dropped",
-        (unsigned long long)stats.publisher_dropped);
+        (unsigned long long)stats.publisher_dropped, "staged", (unsigned long long)stats.staged,
+        "access", cuframes_access_name(stats.access));
 }
 
 static PyObject *subscriber_info(PyObject *self, PyObject *unused)
@@ -479,8 +500,8 @@ static PyMethodDef subscriber_methods[] = {
     {"close", subscriber_close, METH_NOARGS,
      "close()\n\nDetaches; any thread, also while another waits. Frames that are held stay valid."},
     {"stats", subscriber_stats, METH_NOARGS,
-     "stats() -> dict[str, int]\n\nWhat it has counted since it was made; frames held, and how "
-     "many are granted."},
+     "stats() -> dict[str, Any]\n\nWhat it has counted since it was made; frames held, and how "
+     "many are granted; `access`: how it gets at the frames (\"in place\", \"staged\" and so on)."},
     {"_enable_packets", pycf_subscriber_enable_packets, METH_VARARGS, NULL},
     {"_next_packet", pycf_subscriber_next_packet, METH_VARARGS, NULL},
     {"_streams", pycf_subscriber_streams, METH_NOARGS, NULL},

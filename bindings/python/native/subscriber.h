@@ -17,6 +17,8 @@ struct pycf_subscriber {
     pid_t pid; /* of the process that made it */
     bool closing, closed;
     struct pycf_ledger *ledger;
+    int32_t device; /* that reads frames in GPU memory, in this generation */
+    uint32_t device_generation;
     uint64_t received, timeouts, errors, gaps;
     int64_t last_seq; /* -1: none yet */
     int64_t last_pts_ns;

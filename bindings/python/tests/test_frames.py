@@ -55,6 +55,15 @@ def test_a_tuple_of_planes_can_be_sent():
         assert np.array_equal(frame.numpy(0), y) and np.array_equal(frame.numpy(1), uv)
 
 
+@pytest.mark.parametrize("alignment", [0, 256])
+def test_a_picture_of_another_shape_is_refused(alignment):
+    with cuframes.Publisher("cam", 64, 48, "yuv420p", alignment=alignment) as pub:
+        for shape in ((64, 72), (72, 64, 1), (48, 64), (4608,), (72, 32)):
+            with pytest.raises(cuframes.CuframesInvalidArgument, match=r"\(72, 64\)"):
+                pub.send(np.zeros(shape, np.uint8))
+        assert pub.stats()["published"] == 0
+
+
 def test_what_a_frame_says():
     with cuframes.Publisher("cam", 64, 48, "gray", fps=25, color="bt709-full") as pub, \
             cuframes.open("cam", timeout=5) as sub:

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Frames in GPU memory.
+
+The first half runs with any driver, the stand-in of tests/standin too; the rest with PyTorch, CuPy
+and JAX where those are installed and there is a GPU.
+"""
+import gc
+import importlib
+import os
+import time
+
+import numpy as np
+import pytest
+from test_arrays import consume
+from test_frames import FORMATS, picture_of
+
+import cuframes
+
+try:
+    with cuframes.Publisher(f"probe{os.getpid()}", 64, 48, "gray", device="cuda:0"):
+        pass
+except (cuframes.CuframesDeviceLost, cuframes.CuframesPermissionError) as error:
+    pytest.skip(f"no GPU: {error}", allow_module_level=True)
+
+STAND_IN = "standin" in open("/proc/self/maps").read()
+CUDA = 2
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """The driver opens files of its own; what is left is looked at by test_many_frames."""
+    yield
+    gc.collect()
+
+
+def held(pub):
+    """Slots held, once the streams that frames were given back behind are done."""
+    until = time.monotonic() + 5
+    while pub.stats()["slots_held"] and time.monotonic() < until:
+        time.sleep(0.005)
+    return pub.stats()["slots_held"]
+
+
+def channel(format="gray", **wishes):
+    return cuframes.Publisher("cam", 64, 48, format, device="cuda:0", **wishes)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("alignment", [0, 256])
+def test_every_format_through_the_gpu(format, alignment):
+    picture = picture_of(format)
+    with channel(format, alignment=alignment) as pub, \
+            cuframes.open("cam", timeout=20, device="cpu", staged=True) as sub:
+        pub.send(picture)
+        frame = next(sub)
+        assert frame.device == "cpu" and np.array_equal(np.asarray(frame), picture)
+        pub.send(tuple(frame.numpy()))
+        assert np.array_equal(np.asarray(next(sub)), picture)
+        assert sub.stats()["access"] == "staged" and sub.stats()["staged"] == 2
+    assert pub.closed
+
+
+def test_what_a_frame_on_a_gpu_says():
+    with channel("nv12") as pub, cuframes.open("cam", timeout=20) as sub:
+        assert pub.info.memory == "cuda" and pub.info.gpu.startswith("GPU-")
+        pub.send(np.zeros((72, 64), np.uint8), metadata={"a": 1}, pts=2.0)
+        frame = next(sub)
+        assert frame.device == "cuda:0" and frame.__dlpack_device__() == (CUDA, 0)
+        assert frame.metadata == {"a": 1} and frame.pts == 2.0
+        assert sub.stats()["access"] == "in place"
+        interface = frame.__cuda_array_interface__
+        assert interface["shape"] == (72, 64) and interface["data"] == (frame.cuda_ptr, True)
+        assert interface["version"] == 3 and interface["stream"] is None
+        assert frame.planes[1].__cuda_array_interface__["shape"] == (24, 32, 2)
+        assert not hasattr(frame, "__array_interface__")
+        assert not hasattr(frame.planes[0], "__array_interface__")
+        for wrong in (lambda: np.asarray(frame), lambda: frame.numpy(), lambda: memoryview(frame),
+                      frame.bgr, frame.gray, frame.copy, lambda: np.asarray(frame.planes[0])):
+            with pytest.raises((TypeError, BufferError, ValueError, cuframes.CuframesDeviceLost),
+                               match="GPU"):
+                wrong()
+        assert frame._repr_png_() is None
+
+
+def test_the_cpu_asks_for_copies():
+    with channel() as pub:
+        with pytest.raises(cuframes.CuframesError):
+            cuframes.open("cam", timeout=5, device="cpu")
+        pub.send(np.full((48, 64), 5, np.uint8))
+        assert (cuframes.snapshot("cam", timeout=20).numpy(0) == 5).all()
+        assert cuframes.info("cam").gpu == pub.info.gpu
+
+
+def test_a_gpu_reads_host_memory():
+    with cuframes.Publisher("cam", 64, 48, "gray", device="cpu") as pub:
+        try:
+            sub = cuframes.open("cam", timeout=20, device="cuda:0")
+        except cuframes.CuframesDeviceLost as error:
+            pytest.skip(str(error))
+        with sub:
+            pub.send(np.zeros((48, 64), np.uint8))
+            frame = next(sub)
+            assert frame.device == "cuda:0" and sub.stats()["access"] == "registered"
+            assert pub.info.gpu is None
+
+
+def test_capsules_of_gpu_memory():
+    with channel() as pub, cuframes.open("cam", timeout=20) as sub:
+        pub.send(np.zeros((48, 64), np.uint8))
+        frame = next(sub)
+        taken = consume(frame.__dlpack__(max_version=(1, 0), stream=1))
+        assert tuple(taken.contents.tensor.device) == (CUDA, 0) and taken.contents.flags == 1
+        assert taken.contents.tensor.data == frame.cuda_ptr
+        for stream in (None, -1, 0, 2):
+            frame.__dlpack__(stream=stream)
+        frame.release()
+        assert pub.stats()["slots_held"] == 1
+        taken.contents.deleter(taken)
+        assert held(pub) == 0
+        with pub.frame() as buf:
+            assert buf.device == "cuda:0" and buf.__dlpack_device__() == (CUDA, 0)
+            taken = consume(buf.__dlpack__(max_version=(1, 0), stream=1))
+            assert taken.contents.flags == 0
+            taken.contents.deleter(taken)
+            assert buf.planes[0].__cuda_array_interface__["data"][1] is False
+            with pytest.raises(TypeError, match="GPU"):
+                np.asarray(buf)
+        assert next(sub).seq == 1
+
+
+def test_wrong_pictures_are_refused():
+    with channel() as pub:
+        with pytest.raises(cuframes.CuframesInvalidArgument, match=r"\(48, 64\)"):
+            pub.send(np.zeros((64, 48), np.uint8))
+        with pytest.raises(cuframes.CuframesInvalidArgument, match="uint8"):
+            pub.send(np.zeros((48, 64), np.int32))
+        assert pub.stats()["published"] == 0
+    with pytest.raises(cuframes.CuframesError):
+        cuframes.Publisher("other", 64, 48, "gray", device="cuda:99")
+
+
+def test_many_frames():
+    with channel(slots=6) as pub, cuframes.open("cam", timeout=20) as sub:
+        picture = np.zeros((48, 64), np.uint8)
+
+        def some(count):
+            for _ in range(count):
+                pub.send(picture)
+                frame = next(sub)
+                consume_and_delete(frame)
+                frame.planes, frame.__cuda_array_interface__
+
+        some(50)
+        descriptors = len(os.listdir("/proc/self/fd"))
+        some(500)
+        assert len(os.listdir("/proc/self/fd")) <= descriptors
+        assert held(pub) == 0
+
+
+def consume_and_delete(frame):
+    taken = consume(frame.__dlpack__(max_version=(1, 0)))
+    taken.contents.deleter(taken)
+
+
+# ---- with the libraries ----
+
+def library(name):
+    """A framework that has a GPU here, or skips."""
+    if STAND_IN:
+        pytest.skip("the stand-in runs no code on a GPU")
+    module = pytest.importorskip(name)
+    if name == "torch" and not module.cuda.is_available():
+        pytest.skip("PyTorch has no GPU")
+    if name == "cupy" and not module.cuda.is_available():
+        pytest.skip("CuPy has no GPU")
+    if name == "jax" and module.default_backend() != "gpu":
+        pytest.skip("JAX has no GPU")
+    return module
+
+
+def to_host(array):
+    """NumPy's copy of an array of any of them."""
+    if hasattr(array, "cpu"):
+        return array.cpu().numpy()
+    return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
+READERS = {
+    "torch": lambda module: module.from_dlpack,
+    "cupy": lambda module: module.from_dlpack,
+    "jax": lambda module: importlib.import_module("jax.dlpack").from_dlpack,
+    "cupy asarray": lambda module: module.asarray,
+}
+
+
+@pytest.mark.parametrize("how", READERS)
+def test_a_tensor_is_a_view_and_keeps_its_frame(how):
+    module = library(how.split()[0])
+    take = READERS[how](module)
+    with channel(slots=4) as pub:
+        with cuframes.open("cam", timeout=20) as sub:
+            first = picture_of("grayscale", 1)
+            pub.send(first)
+            frame = next(sub)
+            tensor = take(frame)
+            if how != "jax":
+                pointer = tensor.data_ptr() if how == "torch" else tensor.data.ptr
+                assert pointer == frame.cuda_ptr
+            frame.release()
+            del frame
+            for seed in range(2, 12):
+                pub.send(picture_of("grayscale", seed))
+            gc.collect()
+            assert sub.stats()["held"] == 1
+            assert np.array_equal(to_host(tensor), first)
+        # The subscriber is closed; the tensor still reads its frame.
+        for seed in range(12, 20):
+            pub.send(picture_of("grayscale", seed))
+        assert np.array_equal(to_host(tensor), first)
+    # The publisher too.
+    assert np.array_equal(to_host(tensor), first)
+    del tensor
+    gc.collect()
+
+
+def test_torch_reads_the_planes_of_nv12():
+    torch = library("torch")
+    picture = picture_of("nv12")
+    with channel("nv12") as pub, cuframes.open("cam", timeout=20) as sub:
+        pub.send(picture)
+        frame = next(sub)
+        y, uv = (torch.from_dlpack(plane) for plane in frame.planes)
+        assert y.shape == (48, 64) and uv.shape == (24, 32, 2)
+        assert np.array_equal(to_host(torch.from_dlpack(frame)), picture)
+        assert np.array_equal(to_host(y), picture[:48])
+        assert np.array_equal(to_host(uv).reshape(24, 64), picture[48:])
+        del frame, y, uv
+        gc.collect()
+        pub.send(picture)
+        assert next(sub).seq == 1
+
+
+def test_the_old_capsules_of_04():
+    torch = library("torch")
+    with channel("nv12") as pub, cuframes.subscribe("cam", connect_timeout_ms=20000) as sub:
+        picture = picture_of("nv12")
+        pub.send(picture)
+        with sub.next_frame(timeout_ms=5000) as frame:
+            y = torch.utils.dlpack.from_dlpack(frame.dlpack_y())
+            uv = torch.utils.dlpack.from_dlpack(frame.dlpack_uv())
+        assert np.array_equal(to_host(y), picture[:48]) and uv.shape == (24, 32, 2)
+
+
+@pytest.mark.parametrize("name", ["torch", "cupy"])
+def test_publishing_from_a_gpu(name):
+    module = library(name)
+    with channel("bgr") as pub, cuframes.open("cam", timeout=20, device="cpu", staged=True) as sub:
+        picture = picture_of("bgr")
+        tensor = (module.from_numpy(picture).cuda() if name == "torch" else module.asarray(picture))
+        pub.send(tensor)
+        assert np.array_equal(next(sub).bgr(), picture)
+        with pub.frame() as buf:
+            view = module.from_dlpack(buf)
+            view[...] = tensor
+            view[:, :, 0] = 7
+        frame = next(sub)
+        assert (frame.bgr()[:, :, 0] == 7).all()
+        assert np.array_equal(frame.bgr()[:, :, 1:], picture[:, :, 1:])
+        with pytest.raises(cuframes.CuframesInvalidArgument, match="shape"):
+            pub.send(tensor[:10])
+
+
+def test_a_frame_is_announced_behind_the_stream_that_fills_it():
+    torch = library("torch")
+    stream = torch.cuda.Stream()
+    with cuframes.Publisher("cam", 1024, 1024, "gray", device="cuda:0") as pub, \
+            cuframes.open("cam", timeout=20, device="cpu", staged=True) as sub:
+        for value in range(1, 6):
+            with torch.cuda.stream(stream), pub.frame() as buf:
+                view = torch.from_dlpack(buf)
+                torch.cuda._sleep(50_000_000)
+                view.fill_(value)
+            assert (next(sub).numpy(0) == value).all()
+
+
+def test_a_frame_is_given_back_behind_the_stream_that_reads_it():
+    torch = library("torch")
+    stream = torch.cuda.Stream()
+    with cuframes.Publisher("cam", 1024, 1024, "gray", device="cuda:0", slots=3) as pub, \
+            cuframes.open("cam", timeout=20) as sub:
+        sums = []
+        for value in range(1, 8):
+            pub.send(np.full((1024, 1024), value, np.uint8))
+            with torch.cuda.stream(stream):
+                tensor = torch.from_dlpack(next(sub))
+                torch.cuda._sleep(20_000_000)
+                sums.append((value, tensor.sum(dtype=torch.int64)))
+            del tensor
+            # The next pictures are written while the sum above has not begun.
+            pub.send(np.full((1024, 1024), 99, np.uint8))
+            pub.send(np.full((1024, 1024), 98, np.uint8))
+            sub.next_frame(5000).release()
+        torch.cuda.synchronize()
+        assert [int(total) for _, total in sums] == [value << 20 for value, _ in sums]
+        assert held(pub) == 0
+
+
+def test_another_process_reads_the_gpu(script):
+    library("torch")
+    program = script("""
+        import cuframes, torch
+        with cuframes.open("cam", timeout=60) as sub:
+            print("ready", flush=True)
+            for frame in sub:
+                print(frame.seq, int(torch.from_dlpack(frame).sum(dtype=torch.int64)), flush=True)
+                if frame.seq == 2:
+                    break
+    """)
+    with channel() as pub:
+        assert program.line() == "ready"
+        for value in range(3):
+            pub.send(np.full((48, 64), value, np.uint8))
+            assert program.line() == f"{value} {value * 48 * 64}"
+    assert program.end() == 0
+
+
+def test_a_view_outlives_a_killed_publisher(script):
+    torch = library("torch")
+    program = script("""
+        import cuframes, numpy, sys
+        pub = cuframes.Publisher("cam", 64, 48, "gray", device="cuda:0")
+        print("ready", flush=True)
+        sys.stdin.readline()
+        pub.send(numpy.full((48, 64), 5, numpy.uint8))
+        sys.stdin.readline()
+    """)
+    assert program.line() == "ready"
+    with cuframes.open("cam", timeout=20, reconnect=False) as sub:
+        program.say()
+        tensor = torch.from_dlpack(next(sub))
+        program.kill()
+        assert int(tensor.sum(dtype=torch.int64)) == 5 * 48 * 64
+        assert list(sub) == []
+        assert (to_host(tensor) == 5).all()
