@@ -227,7 +227,7 @@ static bool parse_memory(const char *text, struct options *options)
 static bool parse_decode(const char *text, struct options *options)
 {
     static const char *const words[] = {"auto", "nvdec", "cpu", NULL};
-    int index;
+    int index = 0;
 
     if (!parse_word("decode", text, words, &index))
         return false;

@@ -59,7 +59,7 @@ struct parser {
     AVFrame *frame;
     AVPacket *packet;
     int width, height, format; /* of the present sequence */
-    int next;
+    int next, surfaces;
     int waiting[PICTURES], wait_count; /* decoded, not shown */
 };
 
@@ -113,6 +113,15 @@ EXPORTED CUresult CUDAAPI cuvidGetDecoderCaps(CUVIDDECODECAPS *caps)
 
 /* --- parser --------------------------------------------------------------------------------- */
 
+static int is_key(const AVFrame *frame)
+{
+#ifdef AV_FRAME_FLAG_KEY
+    return (frame->flags & AV_FRAME_FLAG_KEY) != 0;
+#else
+    return frame->key_frame;
+#endif
+}
+
 static int bit_depth(const AVFrame *frame)
 {
     return av_pix_fmt_desc_get(frame->format)->comp[0].depth;
@@ -132,6 +141,7 @@ static int tell_sequence(struct parser *p, const AVFrame *frame)
         .chroma_format = cudaVideoChromaFormat_420,
         .display_aspect_ratio = {frame->width, frame->height},
     };
+    int told;
 
     format.video_signal_description.color_primaries = (unsigned char)frame->color_primaries;
     format.video_signal_description.transfer_characteristics = (unsigned char)frame->color_trc;
@@ -139,7 +149,11 @@ static int tell_sequence(struct parser *p, const AVFrame *frame)
     p->width = frame->width;
     p->height = frame->height;
     p->format = frame->format;
-    return p->parameters.pfnSequenceCallback(p->parameters.pUserData, &format);
+    /* More than 1 is how many surfaces the decoder has; 1 leaves it as it was. */
+    told = p->parameters.pfnSequenceCallback(p->parameters.pUserData, &format);
+    if (told > 1)
+        p->surfaces = FFMIN(told, PICTURES);
+    return told;
 }
 
 static void show(struct parser *p)
@@ -160,8 +174,8 @@ static void show_all(struct parser *p)
 
 static CUresult take_picture(struct parser *p)
 {
-    CUVIDPICPARAMS picture = {.intra_pic_flag = p->frame->key_frame};
-    int index = p->next++ % (int)FFMIN(p->parameters.ulMaxNumDecodeSurfaces, PICTURES);
+    CUVIDPICPARAMS picture = {.intra_pic_flag = is_key(p->frame)};
+    int index;
 
     if (p->frame->width != p->width || p->frame->height != p->height ||
         p->frame->format != p->format) {
@@ -169,6 +183,7 @@ static CUresult take_picture(struct parser *p)
         if (!tell_sequence(p, p->frame))
             return (CUresult)INVALID_VALUE;
     }
+    index = p->next++ % p->surfaces;
     av_frame_unref(pictures[index]);
     av_frame_move_ref(pictures[index], p->frame);
     picture.CurrPicIdx = index;
@@ -189,6 +204,7 @@ EXPORTED CUresult CUDAAPI cuvidCreateVideoParser(CUvideoparser *made, CUVIDPARSE
         if (!pictures[i])
             pictures[i] = av_frame_alloc();
     p->parameters = *parameters;
+    p->surfaces = (int)FFMIN(parameters->ulMaxNumDecodeSurfaces, PICTURES);
     p->codec = avcodec_alloc_context3(codec);
     p->frame = av_frame_alloc();
     p->packet = av_packet_alloc();

@@ -13,6 +13,7 @@
     }
 
 REFUSED(cuArray3DCreate_v2)
+REFUSED(cuArrayCreate_v2)
 REFUSED(cuArrayDestroy)
 REFUSED(cuCtxSetLimit)
 REFUSED(cuDeviceComputeCapability)
