@@ -5,13 +5,18 @@
 #include <gst/gst.h>
 
 #include "meta.h"
+#include "packetsink.h"
+#include "packetsrc.h"
 #include "sink.h"
 #include "src.h"
 
 static gboolean plugin_init(GstPlugin *plugin)
 {
     gst_cuframes_meta_register();
-    return GST_ELEMENT_REGISTER(cuframessrc, plugin) && GST_ELEMENT_REGISTER(cuframessink, plugin);
+    return GST_ELEMENT_REGISTER(cuframessrc, plugin) &&
+           GST_ELEMENT_REGISTER(cuframessink, plugin) &&
+           GST_ELEMENT_REGISTER(cuframespacketsrc, plugin) &&
+           GST_ELEMENT_REGISTER(cuframespacketsink, plugin);
 }
 
 #define PACKAGE "cuframes"

@@ -12,7 +12,6 @@
  */
 #include "src.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 #include "meta.h"
@@ -21,8 +20,6 @@
 GST_DEBUG_CATEGORY_STATIC(gst_cuframes_src_debug);
 #define GST_CAT_DEFAULT gst_cuframes_src_debug
 
-/* Between two looks for a channel that is not there. */
-#define ATTACH_INTERVAL (50 * GST_MSECOND)
 /* So long without a frame downstream is told that nothing comes. */
 #define GAP_INTERVAL (500 * GST_MSECOND)
 
@@ -47,16 +44,17 @@ static cuframes_subscriber_config_t subscriber_config(GstCuframesSrc *self)
         .mode = self->mode == GST_CUFRAMES_SRC_ORDER ? CUFRAMES_MODE_STRICT_ORDER
                                                      : CUFRAMES_MODE_NEWEST_ONLY,
         .flags = CUFRAMES_SUBSCRIBER_POLL |
+                 (self->memory == GST_CUFRAMES_SRC_MEMORY_HOST ? CUFRAMES_SUBSCRIBER_STAGED : 0) |
                  (self->reconnect && self->fd < 0 ? CUFRAMES_SUBSCRIBER_RECONNECT : 0),
         .max_holds = self->max_holds,
         .max_fps = self->max_fps,
-        .memory = self->memory == GST_CUFRAMES_SRC_MEMORY_HOST ? CUFRAMES_MEMORY_HOST
-                                                               : CUFRAMES_MEMORY_AUTO,
+        /* This element hands on host memory: what is not readable there is refused, or staged. */
+        .memory = CUFRAMES_MEMORY_HOST,
         .runtime_dir = self->runtime_dir,
     };
 }
 
-static int attach_once(GstCuframesSrc *self, cuframes_subscriber_t **subscriber)
+static GstFlowReturn attach(GstCuframesSrc *self)
 {
     cuframes_subscriber_config_t config;
     gint fd;
@@ -66,57 +64,7 @@ static int attach_once(GstCuframesSrc *self, cuframes_subscriber_t **subscriber)
     fd = self->fd;
     self->fd = -1; /* the library closes it, whatever comes */
     GST_OBJECT_UNLOCK(self);
-    if (fd < 0)
-        return cuframes_subscriber_create(&config, subscriber);
-    config.connect_timeout_ms = self->timeout_ms;
-    return cuframes_subscriber_create_from_fd(&config, fd, subscriber);
-}
-
-static void say_attach_failed(GstCuframesSrc *self, int error)
-{
-    const gchar *sentence = cuframes_last_error();
-
-    if (error == CUFRAMES_ERR_NOT_FOUND)
-        GST_ELEMENT_ERROR(self, RESOURCE, NOT_FOUND, ("%s", sentence), (NULL));
-    else if (error == CUFRAMES_ERR_PERMISSION)
-        GST_ELEMENT_ERROR(self, RESOURCE, NOT_AUTHORIZED, ("%s", sentence), (NULL));
-    else if (error == CUFRAMES_ERR_ALREADY_EXISTS || error == CUFRAMES_ERR_TOO_MANY)
-        GST_ELEMENT_ERROR(self, RESOURCE, BUSY, ("%s", sentence), (NULL));
-    else if (error == CUFRAMES_ERR_INVALID_ARG)
-        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s", sentence), (NULL));
-    else
-        GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("%s", sentence), (NULL));
-}
-
-static void take_subscriber(GstCuframesSrc *self, cuframes_subscriber_t *subscriber)
-{
-    GST_OBJECT_LOCK(self);
-    self->subscriber = subscriber;
-    GST_OBJECT_UNLOCK(self);
-    gst_poll_fd_init(&self->poll_fd);
-    self->poll_fd.fd = cuframes_subscriber_fd(subscriber);
-    gst_poll_add_fd(self->poll, &self->poll_fd);
-    gst_poll_fd_ctl_read(self->poll, &self->poll_fd, TRUE);
-    GST_INFO_OBJECT(self, "attached as \"%s\"", cuframes_subscriber_name(subscriber));
-}
-
-static GstFlowReturn attach(GstCuframesSrc *self)
-{
-    gint64 deadline = g_get_monotonic_time() + (gint64)self->timeout_ms * 1000;
-    cuframes_subscriber_t *subscriber;
-    int error;
-
-    while ((error = attach_once(self, &subscriber)) != CUFRAMES_OK) {
-        if (error != CUFRAMES_ERR_NOT_FOUND ||
-            (self->timeout_ms >= 0 && g_get_monotonic_time() >= deadline)) {
-            say_attach_failed(self, error);
-            return GST_FLOW_ERROR;
-        }
-        if (gst_poll_wait(self->poll, ATTACH_INTERVAL) < 0 && errno == EBUSY)
-            return GST_FLOW_FLUSHING;
-    }
-    take_subscriber(self, subscriber);
-    return GST_FLOW_OK;
+    return gst_cuframes_reader_attach(&self->reader, &config, fd, self->timeout_ms);
 }
 
 /* ---- caps and allocation ---- */
@@ -128,7 +76,7 @@ static GstCuframesPicture describe(GstCuframesSrc *self, const cuframes_frame_t 
 
     cuframes_frame_size(frame, &picture.width, &picture.height);
     cuframes_frame_color(frame, &picture.color);
-    if (cuframes_subscriber_info(self->subscriber, &info) == CUFRAMES_OK) {
+    if (cuframes_subscriber_info(self->reader.subscriber, &info) == CUFRAMES_OK) {
         picture.fps_num = info.fps_num;
         picture.fps_den = info.fps_den;
         picture.par_num = info.sar_num;
@@ -270,7 +218,7 @@ static guint granted_holds(GstCuframesSrc *self)
 {
     cuframes_subscriber_stats_t stats = {0};
 
-    cuframes_subscriber_stats(self->subscriber, &stats);
+    cuframes_subscriber_stats(self->reader.subscriber, &stats);
     return MAX(stats.max_holds, 1);
 }
 
@@ -351,19 +299,10 @@ static void stamp(GstCuframesSrc *self, GstBuffer *buffer, const cuframes_frame_
 /* Consumes the frame. */
 static GstFlowReturn deliver(GstCuframesSrc *self, cuframes_frame_t *frame, GstBuffer **out)
 {
-    GstFlowReturn ret = GST_FLOW_OK;
+    GstFlowReturn ret = follow_picture(self, frame);
     gboolean copy;
     GstBuffer *buffer;
 
-    if (cuframes_frame_memory(frame) != CUFRAMES_MEMORY_HOST) {
-        GST_ELEMENT_ERROR(self, STREAM, FORMAT,
-                          ("The channel's frames are in GPU memory, which this element cannot "
-                           "hand on."),
-                          (NULL));
-        ret = GST_FLOW_ERROR;
-    }
-    if (ret == GST_FLOW_OK)
-        ret = follow_picture(self, frame);
     if (ret != GST_FLOW_OK) {
         cuframes_frame_release(frame);
         return ret;
@@ -423,14 +362,17 @@ static GstFlowReturn no_frame_in_time(GstCuframesSrc *self)
 static GstFlowReturn wait_for_frame(GstCuframesSrc *self)
 {
     GstClockTime timeout = GAP_INTERVAL;
-    gint ready;
 
     if (self->frame_timeout_ms > 0)
         timeout = MIN(timeout, self->frame_timeout_ms * GST_MSECOND);
-    ready = gst_poll_wait(self->poll, timeout);
-    if (ready < 0 && errno == EBUSY)
+    switch (gst_cuframes_reader_wait(&self->reader, timeout)) {
+    case GST_CUFRAMES_READER_FLUSHING:
         return GST_FLOW_FLUSHING;
-    return ready == 0 ? no_frame_in_time(self) : GST_FLOW_OK;
+    case GST_CUFRAMES_READER_TIMEOUT:
+        return no_frame_in_time(self);
+    default:
+        return GST_FLOW_OK;
+    }
 }
 
 static GstFlowReturn wait_for_hold(GstCuframesSrc *self)
@@ -445,21 +387,9 @@ static GstFlowReturn wait_for_hold(GstCuframesSrc *self)
                             ("when-full=copy copies instead; see max-holds"));
     }
     /* Also says whether the wait was interrupted. */
-    return gst_poll_wait(self->poll, 0) < 0 && errno == EBUSY ? GST_FLOW_FLUSHING : GST_FLOW_OK;
-}
-
-static GstFlowReturn channel_ended(GstCuframesSrc *self, int error)
-{
-    if (error == CUFRAMES_ERR_DISCONNECTED) {
-        GST_INFO_OBJECT(self, "%s", cuframes_last_error());
-        return GST_FLOW_EOS;
-    }
-    if (error == CUFRAMES_ERR_EVICTED && self->reconnect) {
-        GST_ELEMENT_WARNING(self, RESOURCE, READ, ("%s", cuframes_last_error()), (NULL));
-        return GST_FLOW_OK;
-    }
-    GST_ELEMENT_ERROR(self, RESOURCE, READ, ("%s", cuframes_last_error()), (NULL));
-    return GST_FLOW_ERROR;
+    return gst_cuframes_reader_wait(&self->reader, 0) == GST_CUFRAMES_READER_FLUSHING
+               ? GST_FLOW_FLUSHING
+               : GST_FLOW_OK;
 }
 
 static GstFlowReturn next_frame(GstCuframesSrc *self, cuframes_frame_t **frame)
@@ -467,7 +397,7 @@ static GstFlowReturn next_frame(GstCuframesSrc *self, cuframes_frame_t **frame)
     GstFlowReturn ret = GST_FLOW_OK;
 
     while (ret == GST_FLOW_OK) {
-        int error = cuframes_subscriber_next(self->subscriber, NULL, frame, 0);
+        int error = cuframes_subscriber_next(self->reader.subscriber, NULL, frame, 0);
 
         if (error == CUFRAMES_OK) {
             self->newest_frame_us = g_get_monotonic_time();
@@ -478,7 +408,7 @@ static GstFlowReturn next_frame(GstCuframesSrc *self, cuframes_frame_t **frame)
         else if (error == CUFRAMES_ERR_TOO_MANY)
             ret = wait_for_hold(self);
         else
-            ret = channel_ended(self, error);
+            ret = gst_cuframes_reader_ended(&self->reader, error, self->reconnect);
     }
     return ret;
 }
@@ -486,7 +416,7 @@ static GstFlowReturn next_frame(GstCuframesSrc *self, cuframes_frame_t **frame)
 static GstFlowReturn gst_cuframes_src_create(GstPushSrc *push, GstBuffer **out)
 {
     GstCuframesSrc *self = GST_CUFRAMES_SRC(push);
-    GstFlowReturn ret = self->subscriber ? GST_FLOW_OK : attach(self);
+    GstFlowReturn ret = self->reader.subscriber ? GST_FLOW_OK : attach(self);
     cuframes_frame_t *frame;
 
     if (ret == GST_FLOW_OK)
@@ -502,15 +432,8 @@ static gboolean gst_cuframes_src_start(GstBaseSrc *base)
 {
     GstCuframesSrc *self = GST_CUFRAMES_SRC(base);
 
-    if (!self->key && self->fd < 0) {
-        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
-                          ("No channel: set the property \"key\" (or \"fd\")."), (NULL));
+    if (!gst_cuframes_reader_check_key(GST_ELEMENT(self), self->key, self->fd))
         return FALSE;
-    }
-    if (self->fd < 0 && cuframes_check_key(self->key) != CUFRAMES_OK) {
-        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s", cuframes_last_error()), (NULL));
-        return FALSE;
-    }
     self->holds = gst_cuframes_holds_new();
     gst_cuframes_timeline_init(&self->timeline);
     self->have_caps = FALSE;
@@ -527,15 +450,8 @@ static gboolean gst_cuframes_src_start(GstBaseSrc *base)
 static gboolean gst_cuframes_src_stop(GstBaseSrc *base)
 {
     GstCuframesSrc *self = GST_CUFRAMES_SRC(base);
-    cuframes_subscriber_t *subscriber;
 
-    GST_OBJECT_LOCK(self);
-    subscriber = self->subscriber;
-    self->subscriber = NULL;
-    GST_OBJECT_UNLOCK(self);
-    if (subscriber)
-        gst_poll_remove_fd(self->poll, &self->poll_fd);
-    cuframes_subscriber_destroy(subscriber);
+    gst_cuframes_reader_detach(&self->reader);
     drop_copies(self);
     gst_cuframes_holds_unref(self->holds);
     self->holds = NULL;
@@ -546,7 +462,7 @@ static gboolean gst_cuframes_src_unlock(GstBaseSrc *base)
 {
     GstCuframesSrc *self = GST_CUFRAMES_SRC(base);
 
-    gst_poll_set_flushing(self->poll, TRUE);
+    gst_cuframes_reader_set_flushing(&self->reader, TRUE);
     gst_cuframes_holds_interrupt(self->holds, TRUE);
     return TRUE;
 }
@@ -555,7 +471,7 @@ static gboolean gst_cuframes_src_unlock_stop(GstBaseSrc *base)
 {
     GstCuframesSrc *self = GST_CUFRAMES_SRC(base);
 
-    gst_poll_set_flushing(self->poll, FALSE);
+    gst_cuframes_reader_set_flushing(&self->reader, FALSE);
     gst_cuframes_holds_interrupt(self->holds, FALSE);
     return TRUE;
 }
@@ -605,7 +521,7 @@ static void gst_cuframes_src_finalize(GObject *object)
     g_free(self->runtime_dir);
     if (self->fd >= 0)
         close(self->fd);
-    gst_poll_free(self->poll);
+    gst_cuframes_reader_clear(&self->reader);
     G_OBJECT_CLASS(gst_cuframes_src_parent_class)->finalize(object);
 }
 
@@ -614,7 +530,7 @@ static void gst_cuframes_src_init(GstCuframesSrc *self)
     self->timeout_ms = GST_CUFRAMES_SRC_DEFAULT_TIMEOUT_MS;
     self->fd = -1;
     self->frame_duration = GST_CLOCK_TIME_NONE;
-    self->poll = gst_poll_new(TRUE);
+    gst_cuframes_reader_init(&self->reader, GST_ELEMENT(self));
     gst_base_src_set_live(GST_BASE_SRC(self), TRUE);
     gst_base_src_set_format(GST_BASE_SRC(self), GST_FORMAT_TIME);
 }

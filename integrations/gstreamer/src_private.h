@@ -9,6 +9,7 @@
 
 #include "format.h"
 #include "holds.h"
+#include "reader.h"
 #include "src.h"
 #include "timeline.h"
 
@@ -36,9 +37,7 @@ struct _GstCuframesSrc {
     gint fd;
 
     /* The streaming thread's. */
-    cuframes_subscriber_t *subscriber; /* also read under the object lock by others */
-    GstPoll *poll;
-    GstPollFD poll_fd;
+    GstCuframesReader reader;
     GstCuframesHolds *holds;
     GstCuframesTimeline timeline;
     GstCuframesPicture picture; /* of the caps */

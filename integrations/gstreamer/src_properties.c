@@ -41,8 +41,10 @@ static GType memory_type(void)
 {
     static GType type;
     static const GEnumValue values[] = {
-        {GST_CUFRAMES_SRC_MEMORY_AUTO, "Where the channel has its frames", "auto"},
-        {GST_CUFRAMES_SRC_MEMORY_HOST, "Host memory", "host"},
+        {GST_CUFRAMES_SRC_MEMORY_AUTO, "Host memory in place; a channel in GPU memory is refused",
+         "auto"},
+        {GST_CUFRAMES_SRC_MEMORY_HOST,
+         "Host memory; frames of a channel in GPU memory are copied to it", "host"},
         {0},
     };
 
@@ -127,8 +129,8 @@ static GstStructure *statistics(GstCuframesSrc *self)
 {
     cuframes_subscriber_stats_t stats = {0};
 
-    if (self->subscriber)
-        cuframes_subscriber_stats(self->subscriber, &stats);
+    if (self->reader.subscriber)
+        cuframes_subscriber_stats(self->reader.subscriber, &stats);
     return gst_structure_new(
         "application/x-cuframes-src-stats", "delivered", G_TYPE_UINT64, self->delivered, "copied",
         G_TYPE_UINT64, self->copied, "received", G_TYPE_UINT64, stats.received, "missed",
