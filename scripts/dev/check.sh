@@ -63,7 +63,7 @@ python3 -c '
 import json, os
 root = os.getcwd()
 paths = {os.path.relpath(os.path.join(e["directory"], e["file"]), root) for e in json.load(open("build/compile_commands.json"))}
-print("\n".join(sorted(p for p in paths if p.endswith(".c") and p.startswith(("src/", "tools/", "ingest/", "examples/")))))' \
+print("\n".join(sorted(p for p in paths if p.endswith(".c") and p.startswith(("src/", "tools/", "ingest/", "examples/", "bindings/")))))' \
     >"$logs/tidy.files"
 if [ -z "${missing_tidy:-}" ]; then
     check "Static analysis" check-tidy 900 xargs -a "$logs/tidy.files" -P "$jobs" -n 4 clang-tidy-14 -p build --quiet

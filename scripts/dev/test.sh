@@ -66,6 +66,36 @@ run_program() {
     say "($((SECONDS - start)) s)"
 }
 
+# run_pytest TITLE LOG SECONDS CMD...: counts as pytest's closing line does, and shows that line.
+run_pytest() {
+    local title=$1 log=$2 status=0 closing start=$SECONDS
+    printf '\n%s\n' "$title"
+    shift
+    run_logged "$@" || status=$?
+    closing=$(sed -nE '/^[0-9]+ (passed|failed|skipped|error).* in [0-9.]+s/p' "$logs/$log.log" | tail -n 1)
+    if [ "$status" -eq 77 ]; then
+        add_totals 0 0 1
+        cat "$logs/$log.log"
+        return
+    fi
+    # Neither passed nor skipped as a whole without a closing line: that counts as one failure.
+    add_totals "$(pytest_number passed)" \
+        $(($(pytest_number failed) + $(pytest_number 'errors?'))) "$(pytest_number skipped)"
+    if [ "$status" -ne 0 ]; then
+        grep -qE '[0-9]+ (failed|error)' <<<"$closing" || add_totals 0 1 0
+        show_log "$log"
+    fi
+    say "${closing:-pytest did not come to its end}"
+    say "($((SECONDS - start)) s)"
+}
+
+# The number before a word of pytest's closing line, which run_pytest has in $closing.
+pytest_number() {
+    local number
+    number=$(sed -nE "s/(.*[^0-9])?([0-9]+) $1\b.*/\2/p" <<<"$closing")
+    printf '%s\n' "${number:-0}"
+}
+
 build_in build "as it is installed"
 build_in build-asan "with the address sanitizer" -Db_sanitize=address,undefined -Dman=disabled
 build_in build-tsan "with the thread sanitizer" -Db_sanitize=thread -Dman=disabled -Dexamples=false

@@ -170,19 +170,27 @@ static PyObject *group_all_gather(PyObject *self, PyObject *args, PyObject *kwar
     return finish((struct group *)self, err, list);
 }
 
-static char no_bytes[1];
+/* A broadcast of bytes: those of the root are given, the others' come into memory of their own. */
+struct parcel {
+    uint64_t size;
+    void *given;    /* in the root */
+    char *received; /* elsewhere; freed by the caller */
+};
 
-/* The root says how many bytes it has, then sends them. `*data` is the caller's to free. */
-static int send_out(cuframes_group_t *group, int root, char **data, uint64_t *size, int32_t ms)
+/* The root says how many bytes it has, then sends them. */
+static int send_out(cuframes_group_t *group, int root, struct parcel *parcel, int32_t ms)
 {
-    int err = cuframes_group_broadcast(group, root, size, sizeof(*size), ms);
+    bool is_root = cuframes_group_rank(group) == root;
+    int err = cuframes_group_broadcast(group, root, &parcel->size, sizeof(parcel->size), ms);
 
-    if (err != CUFRAMES_OK)
+    if (err != CUFRAMES_OK || parcel->size == 0)
         return err;
     /* Above the library's limit the next call says so, in every rank. */
-    if (!*data && !(*data = malloc(*size > CUFRAMES_GROUP_MAX_BYTES ? 1 : *size + 1)))
+    if (!is_root &&
+        !(parcel->received = malloc(parcel->size > CUFRAMES_GROUP_MAX_BYTES ? 1 : parcel->size)))
         return NO_MEMORY;
-    return *size ? cuframes_group_broadcast(group, root, *data, *size, ms) : CUFRAMES_OK;
+    return cuframes_group_broadcast(group, root, is_root ? parcel->given : parcel->received,
+                                    parcel->size, ms);
 }
 
 static PyObject *group_broadcast(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -190,9 +198,8 @@ static PyObject *group_broadcast(PyObject *self, PyObject *args, PyObject *kwarg
     static char *names[] = {"root", "data", "timeout", NULL};
     PyObject *timeout = Py_None, *result = NULL;
     Py_buffer given = {.obj = NULL};
+    struct parcel parcel = {0};
     cuframes_group_t *group;
-    uint64_t size = 0;
-    char *data = NULL;
     int32_t ms;
     int root, err;
 
@@ -203,15 +210,12 @@ static PyObject *group_broadcast(PyObject *self, PyObject *args, PyObject *kwarg
         PyBuffer_Release(&given);
         return NULL;
     }
-    if (cuframes_group_rank(group) == root) {
-        size = (uint64_t)given.len;
-        data = given.len ? given.buf : no_bytes;
-    }
-    Py_BEGIN_ALLOW_THREADS err = send_out(group, root, &data, &size, ms);
-    Py_END_ALLOW_THREADS if (err == CUFRAMES_OK) result =
-        PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
-    if (cuframes_group_rank(group) != root)
-        free(data);
+    if (cuframes_group_rank(group) == root)
+        parcel = (struct parcel){.size = (uint64_t)given.len, .given = given.buf};
+    Py_BEGIN_ALLOW_THREADS err = send_out(group, root, &parcel, ms);
+    Py_END_ALLOW_THREADS if (err == CUFRAMES_OK) result = PyBytes_FromStringAndSize(
+        parcel.given ? parcel.given : parcel.received, (Py_ssize_t)parcel.size);
+    free(parcel.received);
     PyBuffer_Release(&given);
     return finish((struct group *)self, err, result);
 }
