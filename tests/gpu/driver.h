@@ -120,6 +120,7 @@ struct cu_texture_options {
     X(cuStreamQuery, (cu_stream stream)) \
     X(cuStreamWaitEvent, (cu_stream stream, cu_event event, unsigned flags)) \
     X(cuStreamWriteValue32_v2, (cu_stream stream, cu_pointer at, uint32_t value, unsigned flags)) \
+    X(cuStreamWaitValue32_v2, (cu_stream stream, cu_pointer at, uint32_t value, unsigned flags)) \
     X(cuLaunchHostFunc, (cu_stream stream, void (*function)(void *), void *user)) \
     X(cuEventCreate, (cu_event *event, unsigned flags)) \
     X(cuEventDestroy_v2, (cu_event event)) \

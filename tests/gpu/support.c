@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "support.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -287,6 +288,31 @@ uint32_t gpu_wrong_words(const struct gpu_kernels *kernels, cu_pointer at, size_
 {
     gpu_verify(kernels, at, size, stamp, NULL);
     return gpu_wrong(kernels, NULL);
+}
+
+/* --- gates -------------------------------------------------------------------------------------- */
+void gpu_gate_init(struct gpu_gate *gate)
+{
+    void *word;
+
+    CHECK_CU(gpu.cuMemHostAlloc(&word, 4096, 0));
+    memset(word, 0, 4096);
+    *gate = (struct gpu_gate){.word = word};
+}
+
+void gpu_gate_fini(struct gpu_gate *gate)
+{
+    CHECK_CU(gpu.cuMemFreeHost((void *)gate->word));
+}
+
+void gpu_gate_close(struct gpu_gate *gate, cu_stream stream)
+{
+    CHECK_CU(gpu.cuStreamWaitValue32_v2(stream, (uintptr_t)gate->word, ++gate->closed, 0));
+}
+
+void gpu_gate_open(struct gpu_gate *gate)
+{
+    atomic_store(gate->word, gate->closed);
 }
 
 /* --- namespaces --------------------------------------------------------------------------------- */

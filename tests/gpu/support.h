@@ -86,6 +86,18 @@ uint32_t gpu_wrong(const struct gpu_kernels *kernels, cu_stream stream);
 uint32_t gpu_wrong_words(const struct gpu_kernels *kernels, cu_pointer at, size_t size,
                          uint64_t stamp);
 
+/* Holds streams up until the test lets them go on. In the current context. */
+struct gpu_gate {
+    _Atomic uint32_t *word;
+    uint32_t closed; /* how often */
+};
+void gpu_gate_init(struct gpu_gate *gate);
+void gpu_gate_fini(struct gpu_gate *gate);
+/* What is submitted to `stream` from now on waits. */
+void gpu_gate_close(struct gpu_gate *gate, cu_stream stream);
+/* All that wait go on. */
+void gpu_gate_open(struct gpu_gate *gate);
+
 /* Namespaces of their own for peers that use a GPU, with an empty /dev/shm; skips where there can be
  * none. */
 const struct test_isolation *gpu_isolation(void);

@@ -105,67 +105,70 @@ TEST(a_child_of_fork_has_no_driver, .prepare = gpu_prepare)
 }
 
 /* --- streams and events ------------------------------------------------------------------------- */
-/* A stream that is busy for so long with words that are not as they should be. */
-static void keep_busy(const struct gpu_kernels *kernels, const struct gpu_memory *memory,
-                      unsigned ms, cu_stream stream)
-{
-    gpu_linger(kernels, memory->pointer, 4096, 1, ms, stream);
-}
-
 TEST(streams_work_while_the_program_goes_on, .prepare = gpu_prepare)
 {
     struct gpu_kernels kernels;
-    struct gpu_memory memory;
+    struct gpu_gate gate;
     cu_stream stream;
     cu_event event;
 
     gpu_start(0);
+    gpu_gate_init(&gate);
     gpu_kernels_init(&kernels);
-    gpu_memory_create(&memory, SIZE, 0);
     CHECK_CU(gpu.cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
     CHECK_CU(gpu.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
     CHECK_CU(gpu.cuEventQuery(event)); /* never recorded: reached */
-    keep_busy(&kernels, &memory, 100, stream);
+    gpu_gate_close(&gate, stream);
+    gpu_verify(&kernels, kernels.wrong, 8, 1, stream);
     CHECK_CU(gpu.cuEventRecord(event, stream));
     CHECK_CU_ERR(gpu.cuStreamQuery(stream), CU_NOT_READY);
     CHECK_CU_ERR(gpu.cuEventQuery(event), CU_NOT_READY);
+    gpu_gate_open(&gate);
     CHECK_CU(gpu.cuEventSynchronize(event));
     CHECK_CU(gpu.cuStreamQuery(stream));
-    CHECK_GT(gpu_wrong(&kernels, stream), 0U);
+    CHECK_EQ(gpu_wrong(&kernels, stream), 1U);
     CHECK_CU(gpu.cuEventDestroy_v2(event));
     CHECK_CU(gpu.cuStreamDestroy_v2(stream));
-    gpu_memory_destroy(&memory);
     gpu_kernels_fini(&kernels);
+    gpu_gate_fini(&gate);
     gpu_end(0);
 }
 
 TEST(the_null_stream_waits_for_blocking_streams_only, .prepare = gpu_prepare)
 {
     struct gpu_kernels kernels;
-    struct gpu_memory memory;
     cu_stream blocking, other;
+    struct gpu_gate gate;
 
     gpu_start(0);
+    gpu_gate_init(&gate);
     gpu_kernels_init(&kernels);
-    gpu_memory_create(&memory, SIZE, 0);
     CHECK_CU(gpu.cuStreamCreate(&blocking, 0));
     CHECK_CU(gpu.cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
-    keep_busy(&kernels, &memory, 150, other);
-    gpu_verify(&kernels, memory.pointer, 4096, 1, NULL);
+    /* Not for this one. */
+    gpu_gate_close(&gate, other);
+    gpu_verify(&kernels, kernels.wrong, 8, 1, NULL);
     CHECK_CU(gpu.cuStreamSynchronize(NULL));
     CHECK_CU_ERR(gpu.cuStreamQuery(other), CU_NOT_READY);
-    keep_busy(&kernels, &memory, 100, blocking);
-    gpu_verify(&kernels, memory.pointer, 4096, 1, NULL);
+    gpu_gate_open(&gate);
+    CHECK_CU(gpu.cuStreamSynchronize(other));
+    /* For this one, and the other way round. */
+    gpu_gate_close(&gate, blocking);
+    gpu_verify(&kernels, kernels.wrong, 8, 1, NULL);
+    CHECK_CU_ERR(gpu.cuStreamQuery(NULL), CU_NOT_READY);
+    gpu_gate_open(&gate);
     CHECK_CU(gpu.cuStreamSynchronize(NULL));
     CHECK_CU(gpu.cuStreamQuery(blocking));
-    keep_busy(&kernels, &memory, 100, NULL);
-    gpu_verify(&kernels, memory.pointer, 4096, 1, blocking);
+    gpu_gate_close(&gate, NULL);
+    gpu_verify(&kernels, kernels.wrong, 8, 1, blocking);
+    CHECK_CU_ERR(gpu.cuStreamQuery(blocking), CU_NOT_READY);
+    gpu_gate_open(&gate);
     CHECK_CU(gpu.cuStreamSynchronize(blocking));
     CHECK_CU(gpu.cuStreamQuery(NULL));
     CHECK_CU(gpu.cuStreamDestroy_v2(blocking));
     CHECK_CU(gpu.cuStreamDestroy_v2(other));
-    gpu_memory_destroy(&memory);
     gpu_kernels_fini(&kernels);
+    gpu_gate_fini(&gate);
     gpu_end(0);
 }
 
@@ -206,23 +209,21 @@ static void call_driver(void *result)
 
 TEST(host_functions_run_in_order_and_may_not_use_the_driver, .prepare = gpu_prepare)
 {
-    struct gpu_kernels kernels;
-    struct gpu_memory memory;
+    struct gpu_gate gate;
     cu_stream stream;
     _Atomic int result = -1;
 
     gpu_start(0);
-    gpu_kernels_init(&kernels);
-    gpu_memory_create(&memory, SIZE, 0);
+    gpu_gate_init(&gate);
     CHECK_CU(gpu.cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
-    keep_busy(&kernels, &memory, 50, stream);
+    gpu_gate_close(&gate, stream);
     CHECK_CU(gpu.cuLaunchHostFunc(stream, call_driver, &result));
     CHECK_EQ(atomic_load(&result), -1);
+    gpu_gate_open(&gate);
     CHECK_CU(gpu.cuStreamSynchronize(stream));
     CHECK_EQ(atomic_load(&result), CU_NOT_PERMITTED);
     CHECK_CU(gpu.cuStreamDestroy_v2(stream));
-    gpu_memory_destroy(&memory);
-    gpu_kernels_fini(&kernels);
+    gpu_gate_fini(&gate);
     gpu_end(0);
 }
 
@@ -422,33 +423,31 @@ TEST(memory_mapped_read_only_is_not_registered_for_writing, .prepare = gpu_prepa
 
 TEST(a_stream_writes_a_word_in_registered_memory, .prepare = gpu_prepare)
 {
-    struct gpu_kernels kernels;
-    struct gpu_memory memory;
+    struct gpu_gate gate;
     cu_stream stream;
     cu_pointer pointer;
     int fd = CHECK_SYS(memfd_create("page", MFD_CLOEXEC));
     _Atomic uint32_t *page;
 
     gpu_start(0);
-    gpu_kernels_init(&kernels);
-    gpu_memory_create(&memory, SIZE, 0);
+    gpu_gate_init(&gate);
     CHECK_SYS(ftruncate(fd, 4096));
     page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     CHECK((void *)page != MAP_FAILED);
     CHECK_CU(gpu.cuMemHostRegister_v2((void *)page, 4096, CU_REGISTER_DEVICEMAP));
     CHECK_CU(gpu.cuMemHostGetDevicePointer_v2(&pointer, (void *)page, 0));
     CHECK_CU(gpu.cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
-    keep_busy(&kernels, &memory, 50, stream);
+    gpu_gate_close(&gate, stream);
     CHECK_CU(gpu.cuStreamWriteValue32_v2(stream, pointer + 8, 42, 0));
     CHECK_EQ(atomic_load(&page[2]), 0U);
+    gpu_gate_open(&gate);
     WAIT_FOR(atomic_load(&page[2]) == 42, 2000);
     CHECK_CU(gpu.cuStreamSynchronize(stream));
     CHECK_CU(gpu.cuStreamDestroy_v2(stream));
     CHECK_CU(gpu.cuMemHostUnregister((void *)page));
     CHECK_SYS(munmap((void *)page, 4096));
     close(fd);
-    gpu_memory_destroy(&memory);
-    gpu_kernels_fini(&kernels);
+    gpu_gate_fini(&gate);
     gpu_end(0);
 }
 

@@ -38,6 +38,7 @@ static void prepare(void)
 /* A channel, a reader of it in order, and somebody who works. */
 struct scene {
     struct gpu_worker worker;
+    struct gpu_gate gate;
     cuframes_publisher_t *publisher;
     cuframes_subscriber_t *reader;
 };
@@ -45,6 +46,7 @@ struct scene {
 static void begin_with(struct scene *scene, const cuframes_publisher_config_t *config)
 {
     gpu_worker_init(&scene->worker, 0);
+    gpu_gate_init(&scene->gate);
     scene->publisher = make_publisher(config);
     scene->reader = gpu_make_reader(config->key, CUFRAMES_MODE_STRICT_ORDER);
 }
@@ -60,13 +62,8 @@ static void end(struct scene *scene)
 {
     CHECK_OK(cuframes_subscriber_destroy(scene->reader));
     CHECK_OK(cuframes_publisher_destroy(scene->publisher));
+    gpu_gate_fini(&scene->gate);
     gpu_worker_fini(&scene->worker);
-}
-
-/* Keeps the worker's stream busy for so long, with words that are right or not. */
-static void keep_busy(struct scene *scene, cu_pointer at, unsigned ms)
-{
-    gpu_linger(&scene->worker.kernels, at, 8, 0, ms, scene->worker.stream);
 }
 
 /* --- passing frames ----------------------------------------------------------------------------- */
@@ -131,6 +128,7 @@ TEST(frames_outlive_publisher_and_subscriber, .prepare = prepare)
     CHECK_OK(cuframes_subscriber_destroy(s.reader));
     CHECK_EQ(gpu_wrong_in_frame(&s.worker, frame), 0U);
     CHECK_OK(cuframes_frame_release(frame));
+    gpu_gate_fini(&s.gate);
     gpu_worker_fini(&s.worker);
 }
 
@@ -191,12 +189,13 @@ TEST(publish_returns_at_once_and_the_frame_comes_when_it_is_filled, .prepare = p
     struct scene s;
 
     begin(&s);
-    keep_busy(&s, s.worker.kernels.wrong, 300);
+    gpu_gate_close(&s.gate, s.worker.stream);
     gpu_publish(&s.worker, s.publisher, 9);
     CHECK_CU_ERR(gpu.cuStreamQuery(s.worker.stream), CU_NOT_READY);
     CHECK_EQ(publisher_stats(s.publisher).pending, 1U);
     CHECK_EQ(publisher_stats(s.publisher).published, 0U);
-    CHECK_ERR(cuframes_subscriber_next(s.reader, NULL, &frame, 0), CUFRAMES_ERR_WOULD_BLOCK);
+    CHECK_ERR(cuframes_subscriber_next(s.reader, NULL, &frame, 100), CUFRAMES_ERR_TIMEOUT);
+    gpu_gate_open(&s.gate);
     frame = gpu_next(s.reader);
     /* The stream's last work before the announcement was the filling. */
     CHECK_EQ(gpu_wrong_in_frame(&s.worker, frame), 0U);
@@ -214,10 +213,14 @@ TEST(frames_are_announced_in_the_order_of_their_publication, .prepare = prepare)
     begin(&s);
     gpu_worker_init(&other, 0);
     for (int64_t round = 0; round < 3; round++) {
-        keep_busy(&s, s.worker.kernels.wrong, 100);
+        cuframes_frame_t *early = NULL;
+
+        gpu_gate_close(&s.gate, s.worker.stream);
         CHECK_EQ(gpu_publish(&s.worker, s.publisher, 2 * round + 1), (uint64_t)(2 * round));
         CHECK_EQ(gpu_publish(&other, s.publisher, 2 * round + 2), (uint64_t)(2 * round + 1));
         CHECK_CU(gpu.cuStreamSynchronize(other.stream));
+        CHECK_ERR(cuframes_subscriber_next(s.reader, NULL, &early, 50), CUFRAMES_ERR_TIMEOUT);
+        gpu_gate_open(&s.gate);
         gpu_expect(&other, s.reader, 2 * round + 1);
         gpu_expect(&other, s.reader, 2 * round + 2);
     }
@@ -228,17 +231,20 @@ TEST(frames_are_announced_in_the_order_of_their_publication, .prepare = prepare)
 /* NULL is the legacy default stream, which waits for the blocking ones. */
 TEST(the_default_stream_orders_too, .prepare = prepare)
 {
+    cuframes_frame_t *early = NULL;
     cuframes_buffer_t *buffer;
     cuframes_frame_meta_t meta = {.pts_ns = 3};
     struct scene s;
 
     begin(&s);
     CHECK_OK(cuframes_publisher_acquire_buffer(s.publisher, &buffer));
-    gpu_linger(&s.worker.kernels, s.worker.kernels.wrong, 8, 0, 100, NULL);
+    gpu_gate_close(&s.gate, NULL);
     gpu_fill(&s.worker.kernels, (uintptr_t)cuframes_buffer_data(buffer),
              cuframes_buffer_layout(buffer)->size, 3, NULL);
     CHECK_OK(cuframes_publisher_publish_buffer(s.publisher, buffer, NULL, &meta, NULL));
     cuframes_buffer_unref(buffer);
+    CHECK_ERR(cuframes_subscriber_next(s.reader, NULL, &early, 50), CUFRAMES_ERR_TIMEOUT);
+    gpu_gate_open(&s.gate);
     gpu_expect(&s.worker, s.reader, 3);
     end(&s);
 }
@@ -255,13 +261,16 @@ TEST(a_frame_released_on_a_stream_is_kept_until_that_is_done, .prepare = prepare
     gpu_worker_init(&reader, 0);
     gpu_publish(&s.worker, s.publisher, 1);
     frame = gpu_next(s.reader);
-    gpu_linger(&reader.kernels, (uintptr_t)cuframes_frame_data(frame),
-               cuframes_frame_data_size(frame), 1, 300, reader.stream);
+    gpu_gate_close(&s.gate, reader.stream);
+    gpu_verify(&reader.kernels, (uintptr_t)cuframes_frame_data(frame),
+               cuframes_frame_data_size(frame), 1, reader.stream);
     CHECK_OK(cuframes_frame_release_stream(frame, reader.stream));
     CHECK_CU_ERR(gpu.cuStreamQuery(reader.stream), CU_NOT_READY);
     CHECK_EQ(publisher_stats(s.publisher).slots_held, 1U);
     for (int64_t pts = 2; pts < 20; pts++)
         gpu_publish(&s.worker, s.publisher, pts);
+    CHECK_EQ(publisher_stats(s.publisher).slots_held, 1U);
+    gpu_gate_open(&s.gate);
     CHECK_EQ(gpu_wrong(&reader.kernels, reader.stream), 0U);
     WAIT_FOR(publisher_stats(s.publisher).slots_held == 0, 5000);
     gpu_worker_fini(&reader);
