@@ -243,6 +243,14 @@ void cf_packet_source_orphan(cuframes_subscriber_t *s)
     s->packets.asked = s->packets.answered = false;
 }
 
+void cf_packet_source_drop(cuframes_subscriber_t *s)
+{
+    free_source(s, s->packets.source);
+    s->packets.source = NULL;
+    s->packets.current = NULL;
+    s->packets.flags |= CUFRAMES_PKT_FLAG_DISCONTINUITY;
+}
+
 void cf_packet_source_follow(cuframes_subscriber_t *s)
 {
     struct cf_subscriber_packets *p = &s->packets;
@@ -274,6 +282,15 @@ const struct cf_packet_streams *cf_packet_source_find(const struct cf_packet_sou
     while (streams && streams->generation != generation)
         streams = streams->next;
     return streams;
+}
+
+bool cf_packet_source_lacks(const struct cf_packet_source *source, uint32_t generation)
+{
+    const struct cf_packet_streams *streams = source->streams;
+
+    while (streams && streams->generation < generation)
+        streams = streams->next;
+    return streams && streams->generation > generation;
 }
 
 void cf_packet_source_use(cuframes_subscriber_t *s, const struct cf_packet_streams *streams)

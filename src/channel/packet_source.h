@@ -83,12 +83,17 @@ int cf_packet_source_take(cuframes_subscriber_t *subscriber, const struct cf_mes
                           int *fds, size_t fd_count);
 /* The connection is lost: nothing wakes any more; what the ring has can still be read. */
 void cf_packet_source_orphan(cuframes_subscriber_t *subscriber);
+/* Nothing of the source can be trusted: forgets it. Under the lock. */
+void cf_packet_source_drop(cuframes_subscriber_t *subscriber);
 /* Goes on with `next_source`, with `next_ring`. Under the lock. */
 void cf_packet_source_follow(cuframes_subscriber_t *subscriber);
 void cf_packet_source_follow_ring(struct cf_packet_source *source);
 /* The description of a generation; NULL if it has not come. Under the lock. */
 const struct cf_packet_streams *cf_packet_source_find(const struct cf_packet_source *source,
                                                       uint32_t generation);
+/* Whether it will not come any more: descriptions come in order, and one whose packets are all
+ * overwritten is left out. Under the lock. */
+bool cf_packet_source_lacks(const struct cf_packet_source *source, uint32_t generation);
 /* Makes it the current one and forgets those before it. Under the lock. */
 void cf_packet_source_use(cuframes_subscriber_t *subscriber,
                           const struct cf_packet_streams *streams);

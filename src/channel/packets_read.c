@@ -77,7 +77,21 @@ void cf_packets_begin(cuframes_subscriber_t *s)
     go_to(&s->packets, find_start(reader_of(s), &s->packets.options), head);
 }
 
-/* Whether the packet that is wanted is gone from the ring, which is told once. */
+/* Packets from `from` to the one that is wanted now are lost, which is told once. */
+static int note_overrun(cuframes_subscriber_t *s, uint64_t from)
+{
+    struct cf_subscriber_packets *p = &s->packets;
+
+    p->overrun = true;
+    p->overrun_from = from;
+    p->flags |= CUFRAMES_PKT_FLAG_DISCONTINUITY;
+    return cf_fail(CUFRAMES_ERR_PACKET_OVERRUN,
+                   "%llu packets of %s were overwritten before they were read: read faster, or "
+                   "give the publisher a larger packet ring",
+                   (unsigned long long)(p->wanted - from), s->key);
+}
+
+/* The packet that is wanted is gone from the ring. */
 static int overrun(cuframes_subscriber_t *s)
 {
     struct cf_subscriber_packets *p = &s->packets;
@@ -87,15 +101,7 @@ static int overrun(cuframes_subscriber_t *s)
 
     go_to(p, find_restart(reader_of(s), &p->options), head);
     /* Nothing was to be read from here yet. */
-    if (waited)
-        return CUFRAMES_OK;
-    p->overrun = true;
-    p->overrun_from = from;
-    p->flags |= CUFRAMES_PKT_FLAG_DISCONTINUITY;
-    return cf_fail(CUFRAMES_ERR_PACKET_OVERRUN,
-                   "%llu packets of %s were overwritten before they were read: read faster, or "
-                   "give the publisher a larger packet ring",
-                   (unsigned long long)(p->wanted - from), s->key);
+    return waited ? CUFRAMES_OK : note_overrun(s, from);
 }
 
 /* Reading goes on at packet `seq`. */
@@ -113,23 +119,57 @@ static void resume(cuframes_subscriber_t *s, uint64_t seq)
 
 /* ---- giving ---- */
 
-/* Whether the packet's generation is the current one by now. */
-static bool use_generation(cuframes_subscriber_t *s, uint32_t generation)
+enum description {
+    DESCRIPTION_THERE,
+    DESCRIPTION_TO_COME,
+    DESCRIPTION_LACKING, /* for good */
+};
+
+/* Makes the packet's generation the current one, if it is described by now. */
+static enum description use_generation(cuframes_subscriber_t *s, uint32_t generation)
 {
     struct cf_subscriber_packets *p = &s->packets;
     const struct cf_packet_streams *streams;
+    bool lacking;
 
     if (p->current && p->current->generation == generation)
-        return true;
+        return DESCRIPTION_THERE;
     pthread_mutex_lock(&s->lock);
     streams = cf_packet_source_find(p->source, generation);
+    lacking = cf_packet_source_lacks(p->source, generation);
     if (streams) {
         cf_packet_source_use(s, streams);
         p->flags |= CUFRAMES_PKT_FLAG_GENERATION;
     }
     pthread_mutex_unlock(&s->lock);
-    p->missing = streams ? 0 : generation;
-    return streams != NULL;
+    if (streams)
+        return DESCRIPTION_THERE;
+    return lacking ? DESCRIPTION_LACKING : DESCRIPTION_TO_COME;
+}
+
+/* Number of the first packet from `seq` on that is not of `generation`. */
+static uint64_t end_of_generation(const cuframes_subscriber_t *s, uint64_t seq, uint32_t generation)
+{
+    struct cf_packet_found found;
+
+    while (cf_packet_reader_look(reader_of(s), seq, &found) == CF_PACKET_OK &&
+           found.meta.generation == generation)
+        seq++;
+    return seq;
+}
+
+/* Goes on behind packets that nobody can describe any more: this reader comes so late that they are
+ * overwritten where the publisher writes now, and are here only because a larger ring has taken this
+ * one's place. It is an overrun like any other. */
+static int pass_over(cuframes_subscriber_t *s, uint32_t generation)
+{
+    struct cf_subscriber_packets *p = &s->packets;
+    const uint64_t from = p->wanted;
+    const bool waited = p->skipping;
+
+    p->wanted = end_of_generation(s, from, generation);
+    p->skipping = true;
+    return waited ? CUFRAMES_OK : note_overrun(s, from);
 }
 
 static void give(cuframes_subscriber_t *s, cuframes_packet_t *packet,
@@ -195,9 +235,16 @@ static int take_one(cuframes_subscriber_t *s, cuframes_packet_t **packet)
         p->wanted++;
         return CUFRAMES_OK;
     }
-    resume(s, p->wanted);
-    if (!use_generation(s, found.meta.generation))
+    switch (use_generation(s, found.meta.generation)) {
+    case DESCRIPTION_THERE:
+        break;
+    case DESCRIPTION_TO_COME:
+        p->missing = found.meta.generation;
         return CUFRAMES_ERR_WOULD_BLOCK;
+    case DESCRIPTION_LACKING:
+        return pass_over(s, found.meta.generation);
+    }
+    resume(s, p->wanted);
     if (found.meta.stream >= p->current->count)
         return broken(s);
     if (p->options.streams && !(p->options.streams >> found.meta.stream & 1)) {
@@ -340,6 +387,13 @@ static enum cf_packet_ring_state ring_state(const cuframes_subscriber_t *s)
     return s->packets.source ? cf_packet_reader_state(reader_of(s)) : CF_PACKET_RING_RUNNING;
 }
 
+/* The ring contradicts itself. */
+static int give_up(cuframes_subscriber_t *s, int err)
+{
+    cf_packet_source_drop(s);
+    return s->state == CF_SUBSCRIBER_ATTACHED ? cf_subscriber_lose(s, err) : err;
+}
+
 static int next_before(cuframes_subscriber_t *s, cuframes_packet_t **packet, int64_t deadline)
 {
     for (;;) {
@@ -351,8 +405,7 @@ static int next_before(cuframes_subscriber_t *s, cuframes_packet_t **packet, int
             err == CUFRAMES_ERR_OUT_OF_MEMORY)
             return err;
         pthread_mutex_lock(&s->lock);
-        err = err == CUFRAMES_ERR_WOULD_BLOCK ? wait_for_more(s, state, deadline)
-                                              : cf_subscriber_lose(s, err);
+        err = err == CUFRAMES_ERR_WOULD_BLOCK ? wait_for_more(s, state, deadline) : give_up(s, err);
         pthread_mutex_unlock(&s->lock);
         if (err)
             return err;

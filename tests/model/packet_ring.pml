@@ -6,12 +6,13 @@
  * One writer and one reader: a reader stores nothing but its wish to be woken, so several do not
  * meet. The writer publishes LAST packets of one or two lines each, in every combination, into an
  * index of ENTRIES and a byte ring of LINES lines. With few entries the index wraps first, with few
- * lines the bytes do. Either process may die at any step. Checked in every state that can be
- * reached:
+ * lines the bytes do. It ends by closing the ring, or dies at any step (-DDEATHS). A reader's death
+ * is not modelled: the writer loads nothing of the reader's but that wish, and never waits. Checked
+ * in every state that can be reached:
  * - a packet that the reader accepts is the one it asked for: its entry, and each of its lines;
  * - what it accepted and what it reports as lost are together all that was published;
- * - it does not sleep for ever while there is a packet for it (spin reports a state that nobody can
- *   leave), also when the writer died;
+ * - it does not sleep for ever, neither while there is a packet for it nor after the end (spin
+ *   reports a state that nobody can leave), also when the writer died;
  * - -DCOUNT: a packet of which nothing was overwritten is not reported as lost.
  *
  * As in frame_ring.pml, several C statements are one step where nothing that the other process does
@@ -31,9 +32,6 @@
 #ifndef LAST
 #define LAST 5
 #endif
-#ifndef DEATHS
-#define DEATHS 1
-#endif
 #define MOST 2 /* lines of a packet: at most half of the ring */
 
 #define PROCS 2
@@ -44,17 +42,17 @@
 #define OLDEST 1
 #define WORD 2
 #define WAITING 3
-#define POSITION(n) (4 + (n) % ENTRIES)
-#define SIZE(n) (4 + ENTRIES + (n) % ENTRIES)
-#define LINE(p) (4 + 2 * ENTRIES + (p) % LINES)
-#define LOCATIONS (4 + 2 * ENTRIES + LINES)
+#define STATE 4
+#define POSITION(n) (5 + (n) % ENTRIES)
+#define SIZE(n) (5 + ENTRIES + (n) % ENTRIES)
+#define LINE(p) (5 + 2 * ENTRIES + (p) % LINES)
+#define LOCATIONS (5 + 2 * ENTRIES + LINES)
 
 #define ON_ARRIVAL(location) skip
 #include "memory.pml"
 
-bool dead[PROCS];
-byte deaths;
-bool finished; /* the writer has published all that it wanted to */
+bool dead;     /* the writer */
+bool finished; /* it has published all that it wanted to, and closed the ring */
 bool sleeping; /* the reader, in cf_futex_wait() */
 
 /* What is true, as opposed to what the reader is told. */
@@ -115,6 +113,7 @@ inline put(size)
     forget(size);
 #endif
     d_step {
+        ROOM(WRITER);
         behind = behind + size;
         head++;
         store(WRITER, HEAD, head, P5_ORDER) /* P5 */
@@ -122,9 +121,9 @@ inline put(size)
 }
 
 /* cf_packet_writer_wake() */
-inline wake()
+inline wake(word)
 {
-    d_step { store(WRITER, WORD, head, RELEASE) }; /* P6 */
+    d_step { store(WRITER, WORD, word, RELEASE) }; /* P6 */
     atomic {
 #ifndef NO_FENCE_P6
         fence(WRITER);
@@ -148,16 +147,19 @@ proctype writer()
             :: put(1)
             :: put(2)
             fi;
-            wake()
+            wake(head)
         :: else -> break
         od;
+        /* cf_packet_writer_end() */
+        store(WRITER, STATE, 1, RELEASE);
+        wake(LAST + 1);
         finished = true
-    } unless { dead[WRITER] }
+    } unless { dead }
 }
 
 /* ---- reader ---- */
 
-#define WRITER_GONE (finished || (dead[WRITER] && buffers[WRITER].used == 0))
+#define WRITER_GONE ((finished || dead) && buffers[WRITER].used == 0)
 
 /* cf_packet_reader_prepare_wait() and _sleep(). A reader looks at the connection now and then, which
  * tells it of the writer's death. */
@@ -176,12 +178,13 @@ inline wait_for_news()
     value = 0;
 #else
     load(READER, HEAD, value);
+    load(READER, STATE, closed);
 #endif
 #ifdef WORD_LATE
     load(READER, WORD, seen);
 #endif
     if
-    :: value > wanted
+    :: value > wanted || closed != 0
     :: else ->
         atomic {
             if
@@ -189,9 +192,9 @@ inline wait_for_news()
             :: else
             fi
         };
-        atomic { !sleeping || dead[WRITER] -> sleeping = false }
+        atomic { !sleeping || dead -> sleeping = false }
     fi;
-    d_step { store(READER, WAITING, 0, RELAXED); value = 0; seen = 0 }
+    d_step { store(READER, WAITING, 0, RELAXED); value = 0; seen = 0; closed = 0 }
 }
 
 /* cf_packet_reader_look(): `gone`, or the entry. */
@@ -252,7 +255,7 @@ inline copy()
 
 proctype reader()
 {
-    byte value, checked, seen, wanted, position, size, accepted, lost;
+    byte value, checked, seen, closed, wanted, position, size, accepted, lost;
     bool news, gone, torn;
     {
         do
@@ -293,22 +296,21 @@ proctype reader()
             d_step { position = 0; size = 0 }
         od;
         assert(!finished || accepted + lost == LAST)
-    } unless { dead[READER] }
+    }
 }
 
 proctype death()
 {
-end:
-    do
-    :: d_step { deaths < DEATHS && !dead[READER] -> dead[READER] = true; deaths++ }
-    :: d_step { deaths < DEATHS && !dead[WRITER] && !finished -> dead[WRITER] = true; deaths++ }
-    od
+    if
+    :: d_step { !finished -> dead = true }
+    :: finished
+    fi
 }
 
 init
 {
     atomic {
-#if DEATHS > 0
+#ifdef DEATHS
         run death();
 #endif
         run memory(READER);
