@@ -35,7 +35,7 @@ static bool parse_name(const char *name, struct rendition_spec *spec, struct rea
     if (cuframes_check_key(name))
         return wrong(why, "the name \"%s\" cannot be a part of a key: %s", name,
                      cuframes_last_error());
-    snprintf(spec->name, sizeof(spec->name), "%s", name);
+    memcpy(spec->name, name, strlen(name) + 1); /* a key's limit is this one's */
     return true;
 }
 
