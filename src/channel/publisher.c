@@ -146,7 +146,7 @@ int cf_publisher_create(const cuframes_publisher_config_t *config, struct cf_ext
     strncpy(new->key, config->key, sizeof(new->key) - 1);
     new->restricted = config->allowed_users != NULL;
     new->allowed_count = config->allowed_user_count;
-    for (uint32_t i = 0; i < new->allowed_count; i++)
+    for (uint32_t i = 0; new->restricted &&i < new->allowed_count; i++)
         new->allowed[i] = config->allowed_users[i];
 
     new->fork_count = cf_fork_count();

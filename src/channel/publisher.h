@@ -193,6 +193,11 @@ bool cf_clients_check_claims(cuframes_publisher_t *publisher);
 /* Gives every subscriber a page for a new generation; dismisses those for whom there is none. */
 void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq);
 
+/* admit.c: makes a client a subscriber in the tables, under the lock; or the error to refuse it with,
+ * and why. */
+int cf_client_admit(cuframes_publisher_t *publisher, struct cf_client *client,
+                    const struct cf_msg_attach *wanted, char *why, size_t size);
+
 /* admission.c */
 
 /* Whether the peer may be here: PERMISSION if not. One that the program handed in may. */

@@ -229,6 +229,16 @@ CUFRAMES_API int cuframes_frame_release_stream(cuframes_frame_t *frame, void *st
 
 /* ---- the end ---- */
 
+void cf_releases_wait(cuframes_subscriber_t *s)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_NS};
+
+    pthread_mutex_unlock(&s->lock);
+    nanosleep(&pause, NULL);
+    pthread_mutex_lock(&s->lock);
+    cf_releases_sweep(s);
+}
+
 bool cf_releases_pending(cuframes_subscriber_t *s)
 {
     bool pending;

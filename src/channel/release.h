@@ -44,5 +44,7 @@ void cf_releases_fini(struct cf_releases *releases);
 void cf_releases_sweep(cuframes_subscriber_t *subscriber);
 /* Whether some frame is on its way back. */
 bool cf_releases_pending(cuframes_subscriber_t *subscriber);
+/* Waits for a moment, without the subscriber's lock, then sweeps. */
+void cf_releases_wait(cuframes_subscriber_t *subscriber);
 /* At the end of a subscriber: waits, for a bounded time, until all are back. */
 void cf_releases_stop(cuframes_subscriber_t *subscriber);

@@ -27,8 +27,6 @@
 #define ANSWER_MS 5000
 /* More bytes than a wake socket has room for messages. */
 #define MAX_WAKES 64
-/* Time between two looks at frames that streams are to let go of. */
-#define RELEASE_LOOK_NS (CF_NS_PER_MS / 10)
 /* Adaptive spin: its limits, and how often a thread that gave it up tries again. */
 #define SPIN_MIN_NS 2000
 #define SPIN_MAX_NS 20000
@@ -622,27 +620,6 @@ static int too_many(cuframes_subscriber_t *s, uint32_t granted)
                    granted);
 }
 
-/* Waits for frames that streams are to let go of, as long as too many are held. */
-static int wait_for_releases(cuframes_subscriber_t *s, uint32_t granted, int64_t deadline)
-{
-    const struct timespec pause = {.tv_nsec = RELEASE_LOOK_NS};
-
-    for (;;) {
-        cf_releases_sweep(s);
-        if (cf_frames_held(s) < granted)
-            return CUFRAMES_OK;
-        if (!cf_releases_pending(s))
-            return too_many(s, granted);
-        if (interrupted(s) || deadline == 0)
-            return CUFRAMES_ERR_WOULD_BLOCK;
-        if (deadline != CF_NEVER && cf_now_ns() >= deadline)
-            return CUFRAMES_ERR_TIMEOUT;
-        pthread_mutex_unlock(&s->lock);
-        nanosleep(&pause, NULL);
-        pthread_mutex_lock(&s->lock);
-    }
-}
-
 static int next_locked(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32_t timeout_ms)
 {
     uint32_t granted = atomic_load_explicit(&s->granted, memory_order_relaxed);
@@ -652,10 +629,15 @@ static int next_locked(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32
     if (s->flags & CUFRAMES_SUBSCRIBER_PACKETS_ONLY)
         return cf_fail(CUFRAMES_ERR_NOT_FOUND, "this subscriber was made for packets alone");
     cf_releases_sweep(s);
-    if (cf_frames_held(s) >= granted && (err = wait_for_releases(s, granted, deadline)) != 0)
-        return err == CUFRAMES_ERR_TIMEOUT || (err == CUFRAMES_ERR_WOULD_BLOCK && timeout_ms == 0)
-                   ? timed_out(s, timeout_ms)
-                   : err;
+    while (cf_frames_held(s) >= granted) {
+        if (!cf_releases_pending(s))
+            return too_many(s, granted);
+        if (interrupted(s))
+            return CUFRAMES_ERR_WOULD_BLOCK;
+        if (timeout_ms == 0 || cf_now_ns() >= deadline)
+            return timed_out(s, timeout_ms);
+        cf_releases_wait(s);
+    }
     err = next_before(s, frame, deadline);
     /* For those who poll after a wait: the last look leaves the wish to be woken. */
     if (err == CUFRAMES_ERR_TIMEOUT && s->epoll >= 0 &&

@@ -193,6 +193,7 @@ enum {
     CF_DRIVER_OPTIONAL(X)
 
 /* clang-format off */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses) */
 #define CF_DRIVER_FIELD(symbol, version, arguments) cf_CUresult (*symbol) arguments;
 struct cf_driver {
     CF_DRIVER_SYMBOLS(CF_DRIVER_FIELD)

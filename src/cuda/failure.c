@@ -67,8 +67,8 @@ static const char *advice(cf_CUresult result)
     }
 }
 
-int cf_cuda_failed(const struct cf_driver *driver, cf_CUresult result, const char *call,
-                   const char *format, ...)
+void cf_record_cuda(const struct cf_driver *driver, cf_CUresult result, const char *call,
+                    const char *format, ...)
 {
     const char *name = NULL, *text = NULL;
     char what[TEXT_SIZE];
@@ -81,8 +81,9 @@ int cf_cuda_failed(const struct cf_driver *driver, cf_CUresult result, const cha
         name = "an unknown error";
     if (driver->cuGetErrorString(result, &text) != CF_CU_SUCCESS || !text)
         text = "no description";
-    return cf_fail(result == CF_CU_OUT_OF_MEMORY ? CUFRAMES_ERR_OUT_OF_MEMORY : CUFRAMES_ERR_CUDA,
-                   "%s: %s: %s %d (%s); %s", what, call, name, result, text, advice(result));
+    cf_record_failure(result == CF_CU_OUT_OF_MEMORY ? CUFRAMES_ERR_OUT_OF_MEMORY
+                                                    : CUFRAMES_ERR_CUDA,
+                      "%s: %s: %s %d (%s); %s", what, call, name, result, text, advice(result));
 }
 
 /* ---- why it does not start ---- */

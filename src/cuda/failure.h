@@ -8,14 +8,23 @@
 
 #include "cuda/driver.h"
 
-#include <cuframes/base.h>
+#include <cuframes/error.h>
+
+/* Not called by itself: see the macro. */
+void cf_record_cuda(const struct cf_driver *driver, cf_CUresult result, const char *call,
+                    const char *format, ...) CUFRAMES_PRINTF(4, 5);
 
 /*
- * Records "<what>: <call>: <name> (<text>); <what to do>" for this thread, and returns the error:
- * OUT_OF_MEMORY when the GPU is out of memory, else CUDA.
+ * Records "<what>: <call>: <name> (<text>); <what to do>" for this thread, and is the error:
+ * OUT_OF_MEMORY when the GPU is out of memory, else CUDA. A macro, so that a compiler and an
+ * analyser see that it is one.
  */
-int cf_cuda_failed(const struct cf_driver *driver, cf_CUresult result, const char *call,
-                   const char *format, ...) CUFRAMES_PRINTF(4, 5);
+#define cf_cuda_failed(driver, result, call, ...)                                                  \
+    __extension__({                                                                                \
+        const cf_CUresult cf_result = (result);                                                    \
+        cf_record_cuda((driver), cf_result, (call), __VA_ARGS__);                                  \
+        cf_result == CF_CU_OUT_OF_MEMORY ? CUFRAMES_ERR_OUT_OF_MEMORY : CUFRAMES_ERR_CUDA;         \
+    })
 
 /* Why the driver does not start, into `text`. Returns whether that means that there is no GPU. */
 bool cf_cuda_explain_start(const struct cf_driver *driver, cf_CUresult result, char *text,

@@ -111,30 +111,27 @@ static void get_zero(struct cursor *c)
         c->bad = true;
 }
 
-static void get_text(struct cursor *c, char *text, size_t size)
+/* All zero when there are too few. */
+static void get_bytes(struct cursor *c, void *bytes, size_t size)
 {
-    size_t length;
-
     if ((size_t)(c->end - c->p) < size) {
         c->bad = true;
+        memset(bytes, 0, size);
         return;
     }
-    memcpy(text, c->p, size);
+    memcpy(bytes, c->p, size);
     c->p += size;
-    length = strnlen(text, size);
-    if (length == size) {
-        c->bad = true;
-        text[size - 1] = '\0';
-    }
-    for (size_t i = length; i < size; i++)
-        if (text[i] != '\0')
-            c->bad = true;
 }
 
-static void get_bytes(struct cursor *c, uint8_t *bytes, size_t size)
+static void get_text(struct cursor *c, char *text, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)get_number(c, 1);
+    get_bytes(c, text, size);
+    if (text[size - 1] != '\0')
+        c->bad = true;
+    text[size - 1] = '\0';
+    for (size_t i = strlen(text); i < size; i++)
+        if (text[i] != '\0')
+            c->bad = true;
 }
 
 static void get_layout(struct cursor *c, cuframes_layout_t *layout)

@@ -15,11 +15,11 @@
 enum { WIRE_SAMPLES = 15 };
 
 static const enum cf_message_type wire_sample_types[WIRE_SAMPLES] = {
-    CF_MSG_ATTACH, CF_MSG_ADOPTED,  CF_MSG_QUERY,
-    CF_MSG_WATCH,  CF_MSG_ATTACHED, CF_MSG_GENERATION,
-    CF_MSG_ERROR,  CF_MSG_REPORT,   CF_MSG_REPORT_SUBSCRIBERS,
+    CF_MSG_ATTACH,         CF_MSG_ADOPTED,         CF_MSG_QUERY,
+    CF_MSG_WATCH,          CF_MSG_ATTACHED,        CF_MSG_GENERATION,
+    CF_MSG_ERROR,          CF_MSG_REPORT,          CF_MSG_REPORT_SUBSCRIBERS,
     CF_MSG_PACKETS_ENABLE, CF_MSG_PACKETS_ADOPTED, CF_MSG_PACKETS,
-    CF_MSG_PACKET_RING, CF_MSG_STREAMS, CF_MSG_REPORT_STREAMS,
+    CF_MSG_PACKET_RING,    CF_MSG_STREAMS,         CF_MSG_REPORT_STREAMS,
 };
 
 static inline void wire_sample_info(cuframes_channel_info_t *info)
@@ -105,19 +105,19 @@ static inline void wire_sample_subscribers(struct cf_msg_report_subscribers *lis
                                                         .uid = 1000,
                                                         .access = CUFRAMES_ACCESS_PEER,
                                                         .reads = CUFRAMES_READS_FRAMES};
-    list->subscribers[1] = (cuframes_subscriber_info_t){.name = "recorder",
-                                                        .mode = CUFRAMES_MODE_STRICT_ORDER,
-                                                        .held = 64,
-                                                        .received = 3,
-                                                        .missed = 2,
-                                                        .lag = 1,
-                                                        .pid = 0,
-                                                        .uid = UINT32_MAX,
-                                                        .access = CUFRAMES_ACCESS_STAGED,
-                                                        .reads = CUFRAMES_READS_FRAMES |
-                                                                 CUFRAMES_READS_PACKETS,
-                                                        .packets_received = 0x1234,
-                                                        .packets_lost = 5};
+    list->subscribers[1] =
+        (cuframes_subscriber_info_t){.name = "recorder",
+                                     .mode = CUFRAMES_MODE_STRICT_ORDER,
+                                     .held = 64,
+                                     .received = 3,
+                                     .missed = 2,
+                                     .lag = 1,
+                                     .pid = 0,
+                                     .uid = UINT32_MAX,
+                                     .access = CUFRAMES_ACCESS_STAGED,
+                                     .reads = CUFRAMES_READS_FRAMES | CUFRAMES_READS_PACKETS,
+                                     .packets_received = 0x1234,
+                                     .packets_lost = 5};
 }
 
 static inline void wire_sample_streams(struct cf_msg_report_streams *list)
