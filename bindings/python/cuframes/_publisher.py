@@ -272,6 +272,9 @@ class Publisher(_cuframes.Publisher):
     def __exit__(self, *error: Any) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<cuframes.Publisher {self.key}{', closed' if self.closed else ''}>"
+
     def __reduce__(self) -> Any:
         raise TypeError("a publisher stays in its process: only one process owns a channel")
 

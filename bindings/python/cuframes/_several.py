@@ -49,9 +49,9 @@ def wait_any(subscribers: Iterable[Subscriber],
              timeout: float | None = None) -> tuple[Subscriber, Frame]:
     """The next frame of any of them: (subscriber, frame).
 
-    The frame is given back by the next wait_any() that gets a frame of the same subscriber, unless
-    its hold() was called. None is preferred: who was served last is asked last. Raises
-    CuframesFrameTimeout after `timeout` seconds (None = waits for ever).
+    The frame is given back by the next wait_any() over the same subscriber, unless its hold() was
+    called. All are served in turn. Raises CuframesFrameTimeout after `timeout` seconds (None =
+    waits for ever).
     """
     global _turns
     waited = subscribers_of(subscribers)
@@ -138,20 +138,21 @@ def batch(subscribers: Iterable[Subscriber], deadline: float = 0.04) -> Batch:
     waited = subscribers_of(subscribers)
     until = _deadline(deadline)
     frames: list[Frame | None] = [None] * len(waited)
-    while True:
-        missing = []
-        for i, subscriber in enumerate(waited):
-            if frames[i] is None and not _poll_into(frames, i, subscriber):
-                missing.append(subscriber)
-        if not missing or not _sleep([one for one in missing if one.connected], until):
+    missing = set(range(len(waited)))
+    while missing:
+        # Whoever is away for good would end every sleep at once.
+        asleep = [waited[i] for i in sorted(missing) if _is_awaited(frames, i, waited[i])]
+        missing = {i for i in missing if frames[i] is None}
+        if not missing or not _sleep(asleep, until):
             break
     return Batch([one.key for one in waited], frames, [frame is not None for frame in frames],
                  [None if frame is None else frame.time for frame in frames])
 
 
-def _poll_into(frames: list[Frame | None], i: int, subscriber: Subscriber) -> bool:
+def _is_awaited(frames: list[Frame | None], i: int, subscriber: Subscriber) -> bool:
+    """Looks for a frame of camera i; whether it has none now, and one can come."""
     try:
         frames[i] = subscriber.poll()
     except _cuframes.CuframesPublisherGone:
-        pass
-    return frames[i] is not None
+        return False
+    return frames[i] is None

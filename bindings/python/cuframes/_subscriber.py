@@ -77,6 +77,10 @@ class Subscriber(_cuframes.Subscriber):
         self.connect(self.timeout)
         return ChannelInfo(**info_fields(self._info()))
 
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else self.mode.name.lower()
+        return f"<cuframes.Subscriber {self.key}, {state}>"
+
     def __reduce__(self) -> Any:
         return _again, (self.key, self._again)
 

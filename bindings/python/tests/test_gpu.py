@@ -22,6 +22,10 @@ try:
 except (cuframes.CuframesDeviceLost, cuframes.CuframesPermissionError) as error:
     pytest.skip(f"no GPU: {error}", allow_module_level=True)
 
+# What the libraries warn of is theirs.
+pytestmark = pytest.mark.filterwarnings("ignore")
+# JAX would take most of the memory for itself.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 STAND_IN = "standin" in open("/proc/self/maps").read()
 CUDA = 2
 

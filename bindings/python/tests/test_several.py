@@ -78,6 +78,17 @@ def test_batch(cameras):
         cuframes.batch(subs, deadline=0).bgr()
 
 
+def test_a_camera_that_is_gone_for_good_costs_no_processor():
+    with cuframes.Publisher("gone", 4, 2, "gray"):
+        gone = cuframes.open("gone", timeout=5, reconnect=False)
+    with gone, cuframes.Publisher("cam", 4, 2, "gray"), cuframes.open("cam", timeout=5) as sub:
+        start = time.process_time()
+        assert cuframes.batch([gone, sub], deadline=0.5).mask == [False, False]
+        assert time.process_time() - start < 0.2
+        with pytest.raises(cuframes.CuframesPublisherGone):
+            cuframes.wait_any([gone, sub], timeout=1)
+
+
 def test_list_and_info(script):
     assert cuframes.list() == []
     assert cuframes.runtime_dir() == os.environ["CUFRAMES_RUNTIME_DIR"]
