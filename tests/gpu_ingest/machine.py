@@ -95,6 +95,12 @@ def parse_frames(text):
     return frames
 
 
+def parse_times(text):
+    """When each picture was published, by its presentation time; nanoseconds."""
+    lines = [line.split() for line in text.splitlines()]
+    return {int(words[2]): int(words[9]) for words in lines if len(words) == 11}
+
+
 def parse_summary(text):
     """published, copied, dropped, left_out, damaged; None if the ingest said none."""
     found = re.search(r"end: (\d+) frames published, (\d+) of them copied; (\d+) dropped, "

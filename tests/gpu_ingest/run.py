@@ -16,7 +16,7 @@ import time
 import traceback
 
 import cameras
-from machine import CLIPS, Session, allow_many_files, end, parse_frames, parse_summary, run
+from machine import CLIPS, Session, allow_many_files, end, parse_frames, parse_summary, parse_times, run
 
 DECODERS = {"h264": "h264_cuvid", "hevc": "hevc_cuvid", "vp9": "vp9_cuvid", "av1": "av1_cuvid",
             "mjpeg": "mjpeg_cuvid", "sizes": "h264_cuvid"}
@@ -250,6 +250,28 @@ def many_outputs():
     return dict(zip(keys, counts))
 
 
+def latency():
+    """How much later than the processor's the GPU's pictures come, from the same live stream."""
+    ports = (39150, 39151)
+    with Session() as session:
+        camera = cameras.make_file(session, 25)
+        readers = [session.read(100, key=key) for key in ("cpu", "gpu")]
+        sources = [session.ingest(f"udp://127.0.0.1:{port}", "--decode", decode, key=key)
+                   for port, decode, key in zip(ports, ("cpu", "nvdec"), ("cpu", "gpu"))]
+        time.sleep(3)
+        outputs = [word for port in ports for word in
+                   ("-c", "copy", "-f", "mpegts", f"udp://127.0.0.1:{port}?pkt_size=1316")]
+        session.start("ffmpeg", "-loglevel", "error", "-re", "-i", camera, *outputs)
+        times = [parse_times(session.finish(one, 40)[0]) for one in readers]
+        end(sources)
+        said = "".join(session.finish(one, 20)[1] for one in sources)
+    both = sorted(set(times[0]) & set(times[1]))[10:]
+    check(len(both) >= 40, "few pictures in common:", len(both), said)
+    later = sorted((times[1][pts] - times[0][pts]) / 1e6 for pts in both)
+    return {"pictures": len(both), "median_ms": round(later[len(later) // 2], 2),
+            "least_ms": round(later[0], 2), "most_ms": round(later[-1], 2), "frame_ms": 40}
+
+
 def ffmpeg_scale_cuda():
     """What FFmpeg's own filter does here, as Debian builds it: the ingest does not use it."""
     code, _, err = run("ffmpeg", "-hide_banner", "-loglevel", "error", "-hwaccel", "cuda",
@@ -278,6 +300,7 @@ def tests():
     yield "output planar, host", lambda: compare_output(
         "host=322x182,format=yuv420p,memory=host", "yuv420p", "322x182")
     yield "many outputs of one decode", many_outputs
+    yield "latency against the processor (for information)", latency
     yield "FFmpeg's scale_cuda (for information)", ffmpeg_scale_cuda
 
 
