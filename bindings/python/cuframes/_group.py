@@ -12,11 +12,12 @@ class Group(_cuframes.Group):
     descriptors.
 
     Every rank calls the same operations in the same order. Each takes a timeout in seconds (None =
-    waits for ever); when a rank dies, leaves or does not come, the calls of all others fail and
+    waits for ever, nothing = that of the group); when a rank dies, leaves or does not come, the calls of all others fail and
     name it: CuframesPublisherGone, CuframesFrameTimeout.
 
     name: up to 57 characters of A-Z a-z 0-9 _ -. size: number of ranks. rank: 0 to size - 1, or
-    None to be given one in the order of arrival. timeout: seconds for all to come. fd: a connected
+    None to be given one in the order of arrival. timeout: seconds for all to come, and for each call
+    that does not say another. fd: a connected
     descriptor that was handed down, in place of the name; consumed. One thread at a time; not
     across fork(). Python's signal handlers run when a call returns.
     """

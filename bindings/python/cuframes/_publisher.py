@@ -101,6 +101,8 @@ class Buffer(_cuframes.Buffer):
     """How to read the colours, where that differs from the channel's."""
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     """(x, y, width, height) of the visible part; zeros = all."""
+    packet_seq: int | None = None
+    """Number of the packet that it was decoded from, see send_packet()."""
     copies: int = 0
     """Copies that were made to fill the slot; counted in the statistics."""
     stream: int | None = None
@@ -127,7 +129,8 @@ class Buffer(_cuframes.Buffer):
             pts_ns = (round(self.pts * 1e9) if self.pts is not None
                       else _cuframes.now_ns() - self._publisher._start_ns)
         return self._publish(pts_ns, capture_ns, source, self.flags, metadata_bytes(self.metadata),
-                             color_code(self.color), self.crop, self.copies, self.stream)
+                             color_code(self.color), self.crop, self.copies, self.stream,
+                             self.packet_seq)
 
     def __enter__(self) -> Buffer:
         return self
@@ -151,7 +154,8 @@ class Publisher(_cuframes.Publisher):
     then evicts. device: where the frames are: "cpu", "cuda:N", or
     None for the GPU where there is one. fps: nominal
     rate. color: "bt709", "bt601-full" and so on, or four code points of H.273. max_holds: most
-    frames one subscriber may hold. socket_mode, socket_group: who may connect. alignment: bytes
+    frames one subscriber may hold. socket_mode, socket_group, allowed_users (numbers): who may
+    connect. alignment: bytes
     that rows start at multiples of.
 
     Raises CuframesAlreadyExists if the key has a publisher. Any thread may use it.
@@ -162,6 +166,7 @@ class Publisher(_cuframes.Publisher):
                  device: str | None = "cpu", fps: Any = None, color: Any = None,
                  pixel_aspect: Any = None, max_subscribers: int = 0, max_holds: int = 0,
                  socket_mode: int = 0, socket_group: str | None = None,
+                 allowed_users: Iterable[int] | None = None,
                  runtime_dir: str | None = None, alignment: int = 0) -> None:
         memory, number = device_code(device)
         if policy not in POLICIES:
@@ -173,6 +178,7 @@ class Publisher(_cuframes.Publisher):
             "socket_mode": socket_mode, "socket_group": socket_group, "runtime_dir": runtime_dir,
             "alignment": alignment, "fps": rate(fps), "pixel_aspect": rate(pixel_aspect),
             "color": color_code(color),
+            "allowed_users": None if allowed_users is None else tuple(allowed_users),
         }
         self._start_ns = _cuframes.now_ns()
         self.key = key

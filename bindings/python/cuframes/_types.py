@@ -79,6 +79,8 @@ class FrameFlags(enum.IntFlag):
     """First frame that this subscriber sees of a generation."""
     KEY = 8
     """Decoded from a key frame."""
+    PACKET = 16
+    """Frame.packet_seq is known."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +111,8 @@ class ChannelInfo:
     """Most frames that one subscriber may hold."""
     pid: int
     """The publisher's process as this process sees it; 0 = in another PID namespace."""
+    streams: int
+    """Elementary streams of its packets, see packets(); 0 = it has none."""
     gpu: str | None
     """UUID of the GPU whose memory the frames are in; None = host memory."""
 

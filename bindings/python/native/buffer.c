@@ -114,24 +114,29 @@ static int seal_arrays(struct buffer *buffer)
 static bool read_meta(PyObject *args, PyObject *kwargs, cuframes_frame_meta_t *meta,
                       Py_buffer *user_data, PyObject **stream)
 {
-    static char *names[] = {"pts_ns", "capture_ns", "source", "flags",  "user_data",
-                            "color",  "crop",       "copies", "stream", NULL};
+    static char *names[] = {"pts_ns", "capture_ns", "source", "flags",      "user_data", "color",
+                            "crop",   "copies",     "stream", "packet_seq", NULL};
     long long pts_ns, capture_ns;
     int source = 0;
     unsigned int flags = 0;
+    PyObject *packet_seq = Py_None;
 
     *stream = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLiIy*|(bbbb)(iiii)IO:publish", names, &pts_ns,
-                                     &capture_ns, &source, &flags, user_data, &meta->color.matrix,
-                                     &meta->color.primaries, &meta->color.transfer,
-                                     &meta->color.range, &meta->crop.x, &meta->crop.y,
-                                     &meta->crop.width, &meta->crop.height, &meta->copies, stream))
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "LLiIy*|(bbbb)(iiii)IOO:publish", names, &pts_ns, &capture_ns, &source,
+            &flags, user_data, &meta->color.matrix, &meta->color.primaries, &meta->color.transfer,
+            &meta->color.range, &meta->crop.x, &meta->crop.y, &meta->crop.width, &meta->crop.height,
+            &meta->copies, stream, &packet_seq))
         return false;
+    if (packet_seq != Py_None) {
+        meta->packet_seq = PyLong_AsUnsignedLongLong(packet_seq);
+        flags |= CUFRAMES_FRAME_PACKET;
+    }
     meta->pts_ns = pts_ns;
     meta->capture_ns = capture_ns;
     meta->capture_source = (cuframes_clock_source_t)source;
     meta->flags = flags;
-    return true;
+    return !PyErr_Occurred();
 }
 
 /* The stream that fills the slot: what the program says, else what a consumer of DLPack said. */
@@ -160,9 +165,8 @@ static PyObject *buffer_publish(PyObject *self, PyObject *args, PyObject *kwargs
 
     if (buffer->published || !buffer->buffer || buffer->owner.released)
         return complain(&buffer->owner);
-    if (!read_meta(args, kwargs, &meta, &user_data, &wanted))
-        return NULL;
-    if (!stream_of(buffer, wanted, &stream)) {
+    if (!read_meta(args, kwargs, &meta, &user_data, &wanted) ||
+        !stream_of(buffer, wanted, &stream)) {
         PyBuffer_Release(&user_data);
         return NULL;
     }

@@ -158,6 +158,7 @@ struct pycf_frame *pycf_frame_new(struct pycf_ledger *ledger, cuframes_frame_t *
     frame->published_ns = cuframes_frame_published_ns(from);
     frame->capture_ns = cuframes_frame_capture_ns(from, &frame->source);
     frame->flags = cuframes_frame_flags(from);
+    cuframes_frame_packet_seq(from, &frame->packet_seq);
     frame->generation = cuframes_frame_generation(from);
     frame->user_data = cuframes_frame_user_data(from, &frame->user_size);
     frame->taken_ns = cuframes_now_ns();
@@ -201,6 +202,7 @@ static void fill_copy(struct pycf_frame *copy, const struct pycf_frame *from, si
     copy->capture_ns = from->capture_ns;
     copy->source = from->source;
     copy->flags = from->flags;
+    copy->packet_seq = from->packet_seq;
     copy->generation = from->generation;
     copy->taken_ns = from->taken_ns;
     copy->user_size = from->user_size;
@@ -422,6 +424,8 @@ GETTER(published_ns, PyLong_FromLongLong(f->published_ns))
 GETTER(capture_ns, pycf_time(f->capture_ns))
 GETTER(clock_source, item_of(pycf_state.sources, f->source))
 GETTER(age, seconds(cuframes_now_ns() - f->published_ns))
+GETTER(packet_seq, f->flags &CUFRAMES_FRAME_PACKET ? PyLong_FromUnsignedLongLong(f->packet_seq)
+                                                   : Py_NewRef(Py_None))
 GETTER(flags, PyLong_FromUnsignedLong(f->flags))
 GETTER(generation, PyLong_FromUnsignedLong(f->generation))
 GETTER(user_data,
@@ -460,6 +464,8 @@ static PyGetSetDef frame_attributes[] = {
      "When the picture was taken, nanoseconds since 1970, or None.", NULL},
     {"clock_source", get_clock_source, NULL, "ClockSource: where capture_ns comes from.", NULL},
     {"age", get_age, NULL, "Seconds since the frame was announced.", NULL},
+    {"packet_seq", get_packet_seq, NULL,
+     "Packet.seq of the packet that it was decoded from, or None.", NULL},
     {"flags", get_flags, NULL, "Bits of FrameFlags.", NULL},
     {"generation", get_generation, NULL, "Changes with the channel's size, format or memory.",
      NULL},

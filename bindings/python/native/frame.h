@@ -33,6 +33,7 @@ struct pycf_frame {
     int64_t taken_ns;
     cuframes_clock_source_t source;
     uint32_t flags;
+    uint64_t packet_seq; /* with CUFRAMES_FRAME_PACKET */
     uint32_t generation;
     const void *user_data;
     size_t user_size;

@@ -11,6 +11,7 @@ struct group {
     PyObject ob_base;
     cuframes_group_t *group; /* NULL = closed */
     bool busy;               /* a thread is inside the library */
+    int32_t timeout_ms;      /* of calls that do not say another */
 };
 
 /* The group, marked as used; NULL = raised. */
@@ -25,11 +26,14 @@ static cuframes_group_t *enter(struct group *group)
     return group->group;
 }
 
-/* Seconds as milliseconds for the library: None = for ever. */
-static bool timeout_of(PyObject *seconds, int32_t *ms)
+/* Seconds as milliseconds for the library: None = for ever, NULL = `otherwise`. */
+static bool timeout_of(PyObject *seconds, int32_t otherwise, int32_t *ms)
 {
     int64_t deadline_ns;
 
+    *ms = otherwise;
+    if (!seconds)
+        return true;
     if (!pycf_deadline(seconds, &deadline_ns))
         return false;
     *ms = deadline_ns == INT64_MAX ? -1 : pycf_left_ms(deadline_ns, INT32_MAX);
@@ -49,7 +53,7 @@ static PyObject *group_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "zii|Ozi:Group", names, &config.name,
                                      &config.rank, &config.size, &timeout, &config.runtime_dir,
                                      &fd) ||
-        !timeout_of(timeout, &config.timeout_ms) ||
+        !timeout_of(timeout, -1, &config.timeout_ms) ||
         !(group = (struct group *)PyType_GenericAlloc(type, 0)))
         return NULL;
     Py_BEGIN_ALLOW_THREADS err = fd >= 0 ? cuframes_group_create_from_fd(&config, fd, &group->group)
@@ -59,6 +63,7 @@ static PyObject *group_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         Py_DECREF((PyObject *)group);
         return pycf_raise(err);
     }
+    group->timeout_ms = config.timeout_ms;
     return (PyObject *)group;
 }
 
@@ -84,13 +89,14 @@ static PyObject *finish(struct group *group, int err, PyObject *result)
 static PyObject *group_barrier(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"ranks", "timeout", NULL};
-    PyObject *timeout = Py_None;
+    PyObject *timeout = NULL;
     cuframes_group_t *group;
     int32_t ms;
     int ranks = 0, err;
 
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|iO:barrier", names, &ranks, &timeout) ||
-        !timeout_of(timeout, &ms) || !(group = enter((struct group *)self)))
+        !timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms) ||
+        !(group = enter((struct group *)self)))
         return NULL;
     Py_BEGIN_ALLOW_THREADS err = cuframes_group_barrier(group, ranks, ms);
     Py_END_ALLOW_THREADS return finish((struct group *)self, err, err ? NULL : Py_NewRef(Py_None));
@@ -143,7 +149,7 @@ static int exchange(cuframes_group_t *group, const Py_buffer *data, size_t *size
 static PyObject *group_all_gather(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"data", "timeout", NULL};
-    PyObject *timeout = Py_None, *list = NULL;
+    PyObject *timeout = NULL, *list = NULL;
     Py_buffer data = {.obj = NULL};
     cuframes_group_t *group = NULL;
     size_t *sizes = NULL;
@@ -153,7 +159,8 @@ static PyObject *group_all_gather(PyObject *self, PyObject *args, PyObject *kwar
 
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*|O:all_gather", names, &data, &timeout))
         return NULL;
-    if (!timeout_of(timeout, &ms) || !(group = enter((struct group *)self))) {
+    if (!timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms) ||
+        !(group = enter((struct group *)self))) {
         PyBuffer_Release(&data);
         return NULL;
     }
@@ -196,7 +203,7 @@ static int send_out(cuframes_group_t *group, int root, struct parcel *parcel, in
 static PyObject *group_broadcast(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"root", "data", "timeout", NULL};
-    PyObject *timeout = Py_None, *result = NULL;
+    PyObject *timeout = NULL, *result = NULL;
     Py_buffer given = {.obj = NULL};
     struct parcel parcel = {0};
     cuframes_group_t *group;
@@ -206,7 +213,8 @@ static PyObject *group_broadcast(PyObject *self, PyObject *args, PyObject *kwarg
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|z*O:broadcast", names, &root, &given,
                                      &timeout))
         return NULL;
-    if (!timeout_of(timeout, &ms) || !(group = enter((struct group *)self))) {
+    if (!timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms) ||
+        !(group = enter((struct group *)self))) {
         PyBuffer_Release(&given);
         return NULL;
     }
@@ -296,14 +304,14 @@ static PyObject *gather_fds(struct group *self, cuframes_group_t *group, struct 
 static PyObject *group_all_gather_fds(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"fds", "timeout", NULL};
-    PyObject *list, *timeout = Py_None, *result = NULL;
+    PyObject *list, *timeout = NULL, *result = NULL;
     struct fd_room *room;
     cuframes_group_t *group;
     int32_t ms;
     int count;
 
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:all_gather_fds", names, &list, &timeout) ||
-        !timeout_of(timeout, &ms))
+        !timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms))
         return NULL;
     if (!(room = calloc(1, sizeof(*room))))
         return PyErr_NoMemory();
@@ -332,7 +340,7 @@ static PyObject *send_fds(struct group *self, cuframes_group_t *group, int root,
 static PyObject *group_broadcast_fds(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"root", "fds", "timeout", NULL};
-    PyObject *list = NULL, *timeout = Py_None, *result = NULL;
+    PyObject *list = NULL, *timeout = NULL, *result = NULL;
     struct fd_room *room;
     cuframes_group_t *group;
     int32_t ms;
@@ -340,7 +348,7 @@ static PyObject *group_broadcast_fds(PyObject *self, PyObject *args, PyObject *k
 
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|OO:broadcast_fds", names, &root, &list,
                                      &timeout) ||
-        !timeout_of(timeout, &ms))
+        !timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms))
         return NULL;
     if (!(room = calloc(1, sizeof(*room))))
         return PyErr_NoMemory();
@@ -382,21 +390,21 @@ static PyObject *group_exit(PyObject *self, PyObject *args)
 
 static PyMethodDef group_methods[] = {
     {"barrier", (PyCFunction)(void (*)(void))group_barrier, METH_VARARGS | METH_KEYWORDS,
-     "barrier(ranks=0, timeout=None)\n\nWaits until the first `ranks` ranks (0 = all) are here."},
+     "barrier(ranks=0, timeout=...)\n\nWaits until the first `ranks` ranks (0 = all) are here."},
     {"all_gather", (PyCFunction)(void (*)(void))group_all_gather, METH_VARARGS | METH_KEYWORDS,
-     "all_gather(data, timeout=None) -> list[bytes]\n\nGives bytes, of any length in each rank "
+     "all_gather(data, timeout=...) -> list[bytes]\n\nGives bytes, of any length in each rank "
      "(at most 64 MiB), and gets those of all ranks, in their order."},
     {"broadcast", (PyCFunction)(void (*)(void))group_broadcast, METH_VARARGS | METH_KEYWORDS,
-     "broadcast(root, data=None, timeout=None) -> bytes\n\nSends the bytes of rank `root` to all; "
+     "broadcast(root, data=None, timeout=...) -> bytes\n\nSends the bytes of rank `root` to all; "
      "elsewhere `data` is not looked at. Returns them, in the root too."},
     {"all_gather_fds", (PyCFunction)(void (*)(void))group_all_gather_fds,
      METH_VARARGS | METH_KEYWORDS,
-     "all_gather_fds(fds, timeout=None) -> list[list[int]]\n\nGives descriptors (ints, or objects "
+     "all_gather_fds(fds, timeout=...) -> list[list[int]]\n\nGives descriptors (ints, or objects "
      "with fileno(); they stay yours) and gets new ones, close-on-exec, yours to close, of all "
      "ranks, in their order; those of this rank as duplicates."},
     {"broadcast_fds", (PyCFunction)(void (*)(void))group_broadcast_fds,
      METH_VARARGS | METH_KEYWORDS,
-     "broadcast_fds(root, fds=None, timeout=None) -> list[int]\n\nSends the descriptors of rank "
+     "broadcast_fds(root, fds=None, timeout=...) -> list[int]\n\nSends the descriptors of rank "
      "`root` to all. Returns new ones, yours to close; an empty list in the root."},
     {"close", group_close, METH_NOARGS,
      "close()\n\nLeaves the group: later calls of the others fail and name this rank."},

@@ -29,15 +29,15 @@ static PyObject *gpu_of(const uint8_t uuid[CUFRAMES_GPU_UUID_SIZE])
 PyObject *pycf_info_dict(const cuframes_channel_info_t *info)
 {
     return Py_BuildValue(
-        "{s:s,s:N,s:i,s:i,s:s,s:s,s:i,s:I,s:(ii),s:(ii),s:(iiii),s:i,s:i,s:L,s:N}", "key",
+        "{s:s,s:N,s:i,s:i,s:s,s:s,s:i,s:I,s:(ii),s:(ii),s:(iiii),s:i,s:i,s:L,s:I,s:N}", "key",
         info->key, "format", enum_item(pycf_state.formats, info->format), "width", info->width,
         "height", info->height, "memory", info->memory == CUFRAMES_MEMORY_CUDA ? "cuda" : "cpu",
         "policy", info->policy == CUFRAMES_POLICY_STRICT_WAIT ? "wait" : "drop", "slots",
         info->slots, "generation", info->generation, "fps", info->fps_num, info->fps_den,
         "pixel_aspect", info->sar_num, info->sar_den, "color", info->color.matrix,
         info->color.primaries, info->color.transfer, info->color.range, "ack_timeout_ms",
-        info->ack_timeout_ms, "max_holds", info->max_holds, "pid", (long long)info->pid, "gpu",
-        gpu_of(info->gpu_uuid));
+        info->ack_timeout_ms, "max_holds", info->max_holds, "pid", (long long)info->pid, "streams",
+        info->stream_count, "gpu", gpu_of(info->gpu_uuid));
 }
 
 PyObject *pycf_publisher_stats_dict(const cuframes_publisher_stats_t *stats)

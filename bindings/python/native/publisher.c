@@ -76,7 +76,30 @@ struct wishes {
     cuframes_publisher_config_t config;
     cuframes_layout_t layout;
     unsigned int alignment;
+    uint32_t users[CUFRAMES_MAX_ALLOWED_USERS];
 };
+
+/* A tuple of user numbers; None = whoever the socket lets through. */
+static bool read_users(PyObject *users, struct wishes *wishes)
+{
+    Py_ssize_t count = users == Py_None ? 0 : PyTuple_Size(users);
+
+    if (count < 0)
+        return false;
+    if (count > CUFRAMES_MAX_ALLOWED_USERS)
+        return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "%zd users are allowed: at most %d can be",
+                               count, CUFRAMES_MAX_ALLOWED_USERS);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        unsigned long user = PyLong_AsUnsignedLong(PyTuple_GetItem(users, i));
+
+        if (PyErr_Occurred())
+            return false;
+        wishes->users[i] = (uint32_t)user;
+    }
+    wishes->config.allowed_user_count = (uint32_t)count;
+    wishes->config.allowed_users = users == Py_None ? NULL : wishes->users;
+    return true;
+}
 
 static bool parse(PyObject *args, PyObject *kwargs, struct wishes *wishes)
 {
@@ -84,17 +107,20 @@ static bool parse(PyObject *args, PyObject *kwargs, struct wishes *wishes)
                             "slots",       "policy",       "ack_timeout_ms",  "cuda_device",
                             "memory",      "flags",        "max_subscribers", "max_holds",
                             "socket_mode", "socket_group", "runtime_dir",     "alignment",
-                            "fps",         "pixel_aspect", "color",           NULL};
+                            "fps",         "pixel_aspect", "color",           "allowed_users",
+                            NULL};
     cuframes_publisher_config_t *c = &wishes->config;
     int format = 0, policy = 0, memory = 0;
+    PyObject *users = Py_None;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "siii|iiiiiIiiIzzI(ii)(ii)(bbbb):Publisher", names, &c->key, &c->width,
+            args, kwargs, "siii|iiiiiIiiIzzI(ii)(ii)(bbbb)O:Publisher", names, &c->key, &c->width,
             &c->height, &format, &c->ring_size, &policy, &c->consumer_ack_timeout_ms,
             &c->cuda_device, &memory, &c->flags, &c->max_subscribers, &c->max_holds,
             &c->socket_mode, &c->socket_group, &c->runtime_dir, &wishes->alignment, &c->fps_num,
             &c->fps_den, &c->sar_num, &c->sar_den, &c->color.matrix, &c->color.primaries,
-            &c->color.transfer, &c->color.range))
+            &c->color.transfer, &c->color.range, &users) ||
+        !read_users(users, wishes))
         return false;
     c->format = (cuframes_format_t)format;
     c->policy = (cuframes_policy_t)policy;

@@ -141,14 +141,26 @@ static int wait_for_frame(struct pycf_subscriber *s, int64_t deadline_ns, cufram
     }
 }
 
+/* The next frame if it is there. That takes less time than to give the GIL away, unless the frame
+ * is copied. */
+static int look(struct pycf_subscriber *s, cuframes_frame_t **frame)
+{
+    int err;
+
+    if (!(s->config.flags & CUFRAMES_SUBSCRIBER_STAGED))
+        return cuframes_subscriber_next(s->subscriber, s->stream, frame, 0);
+    Py_BEGIN_ALLOW_THREADS err = cuframes_subscriber_next(s->subscriber, s->stream, frame, 0);
+    Py_END_ALLOW_THREADS return err;
+}
+
 /* As wait_for_frame(); a deadline of 0 only looks. The lock is held. */
 static int take(struct pycf_subscriber *s, int64_t deadline_ns, cuframes_frame_t **frame)
 {
-    int err = cuframes_subscriber_next(s->subscriber, s->stream, frame, 0);
+    int err = look(s, frame);
 
     if (err == CUFRAMES_ERR_TOO_MANY && s->ledger->first) {
         PyGC_Collect();
-        err = cuframes_subscriber_next(s->subscriber, s->stream, frame, 0);
+        err = look(s, frame);
     }
     if (err == CUFRAMES_ERR_WOULD_BLOCK && deadline_ns != 0)
         err = wait_for_frame(s, deadline_ns, frame);

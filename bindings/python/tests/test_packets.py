@@ -3,7 +3,6 @@
 import asyncio
 import datetime
 import fractions
-import gc
 
 import numpy as np
 import pytest
@@ -124,9 +123,14 @@ def test_asyncio(pub):
 def test_frames_and_packets_of_one_channel(pub):
     with cuframes.open("cam", timeout=5) as frames, cuframes.packets("cam", timeout=5) as packets:
         pub.send_packet(b"x", pts=1, flags=KEY)
-        pub.send(np.zeros((2, 4), np.uint8), pts=1)
-        assert next(frames).pts == next(packets).pts == 1.0
-        gc.collect()
+        with pub.frame(pts=1) as buf:
+            buf.packet_seq = 0
+        frame, packet = next(frames), next(packets)
+        assert frame.pts == packet.pts == 1.0 and frame.packet_seq == packet.seq == 0
+        assert frame.copy().packet_seq == 0 and frame.flags & cuframes.FrameFlags.PACKET
+        pub.send(np.zeros((2, 4), np.uint8))
+        assert next(frames).packet_seq is None
+        assert frames.info.streams == 2
 
 
 def test_pyav_decodes_what_pyav_encoded():

@@ -232,6 +232,7 @@ def test_a_group_that_does_not_meet():
         cuframes.Group("g", 0)
     with cuframes.Group("g", 1) as group:
         assert group.all_gather(b"alone") == [b"alone"] and group.rank == 0
+        group.barrier(timeout=None)
     assert group.closed
     with pytest.raises(cuframes.CuframesInvalidArgument, match="closed"):
         group.barrier()

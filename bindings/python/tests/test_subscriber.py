@@ -74,7 +74,11 @@ def test_wrong_arguments():
         cuframes.Publisher("cam", 4, 2, "jpeg")
     with pytest.raises(cuframes.CuframesInvalidArgument):
         cuframes.Publisher("cam", 0, 2, "gray")
-    with publisher() as pub:
+    with pytest.raises(cuframes.CuframesInvalidArgument, match="64"):
+        publisher(allowed_users=range(65))
+    with pytest.raises(OverflowError):
+        publisher(allowed_users=[-1])
+    with publisher(allowed_users=[0]) as pub:
         with pytest.raises(cuframes.CuframesAlreadyExists) as error:
             publisher()
         assert error.value.code == -8
