@@ -9,7 +9,7 @@
 
 #include "harness/fault.h"
 #include "harness/resources.h"
-#include "support.h"
+#include "packet_support.h"
 
 /* A step that may fail and that leaves nothing behind, neither when it does nor when it does not. */
 typedef int (*attempt)(void *argument);
@@ -205,6 +205,78 @@ TEST(each_call_fails_while_a_change_is_prepared, .timeout_s = 60)
     CHECK_GT(fail_each(change_size, publisher), 5U);
     publish(publisher, 3);
     cuframes_publisher_destroy(publisher);
+}
+
+/* ---- packets ---- */
+
+/* A ring, descriptions, and growth: all that a publisher of packets allocates. */
+static int make_packets(void *argument)
+{
+    const cuframes_publisher_config_t config = {.key = "cam",
+                                                .flags = CUFRAMES_PUBLISHER_PACKETS_ONLY};
+    const cuframes_packet_ring_options_t options = {
+        .ring_slots = 4, .data_size = 4096, .keep_ms = 60000, .codec_id = 27};
+    cuframes_publisher_t *publisher;
+    int err = cuframes_publisher_create(&config, &publisher);
+
+    (void)argument;
+    if (err)
+        return err;
+    if ((err = cuframes_publisher_enable_packets(publisher, &options)) == CUFRAMES_OK &&
+        (err = cuframes_publisher_set_codec_extradata(publisher, "extradata", 9)) == CUFRAMES_OK)
+        for (int i = 0; !err && i < 10; i++)
+            err = cuframes_publisher_publish_packet(publisher, "packet", 6, i, i,
+                                                    CUFRAMES_PKT_FLAG_KEY);
+    cuframes_publisher_destroy(publisher);
+    return err;
+}
+
+TEST(each_call_fails_while_packets_are_published, .timeout_s = 60)
+{
+    CHECK_GT(fail_each(make_packets, NULL), 20U);
+}
+
+static void publish_packets(struct test_peer *test, void *argument)
+{
+    cuframes_publisher_t *publisher = make_packet_publisher("cam", NULL);
+
+    (void)argument;
+    send_packet(publisher, VIDEO, 5000, CUFRAMES_PKT_FLAG_KEY);
+    test_say(test, 0);
+    test_hear_end(test);
+    cuframes_publisher_destroy(publisher);
+}
+
+static int read_packets(void *argument)
+{
+    const cuframes_subscriber_config_t config = {
+        .key = "cam",
+        .connect_timeout_ms = 2000,
+        .flags = CUFRAMES_SUBSCRIBER_PACKETS_ONLY | CUFRAMES_SUBSCRIBER_POLL};
+    cuframes_subscriber_t *reader;
+    cuframes_packet_t *packet;
+    int err = cuframes_subscriber_create(&config, &reader);
+
+    (void)argument;
+    if (err)
+        return err;
+    if ((err = cuframes_subscriber_enable_packets(reader)) == CUFRAMES_OK &&
+        (err = cuframes_subscriber_next_packet(reader, &packet, 2000)) == CUFRAMES_OK) {
+        check_packet(packet);
+        cuframes_subscriber_release_packet(reader, packet);
+    }
+    cuframes_subscriber_destroy(reader);
+    return err;
+}
+
+TEST(each_call_fails_while_packets_are_read, .timeout_s = 60)
+{
+    struct test_peer peer;
+
+    test_spawn(&peer, publish_packets, NULL, NULL);
+    CHECK_HEAR(&peer, 0);
+    CHECK_GT(fail_each(read_packets, NULL), 15U);
+    test_join(&peer);
 }
 
 /* ---- the publisher's side of an attach ---- */
