@@ -87,7 +87,7 @@ class Packets(FFmpegTest):
     def test_what_the_streams_are(self):
         path = self.clip("a.mp4", "-c:v", "libx264", "-g", "25", "-pix_fmt", "yuv420p",
                          "-metadata:s:a:0", "language=fra")
-        writer = self.publish(path)
+        writer = self.publish(path, readers=9)
         self.wait_for(lambda: self.held() == 0, "the channel")
         video, audio = self.probe("-show_streams", "cuframes_packets://cam")["streams"]
         self.assertEqual((video["codec_name"], video["width"], video["height"], video["pix_fmt"],
@@ -95,7 +95,7 @@ class Packets(FFmpegTest):
                          ("h264", 320, 240, "yuv420p", "1/12800", "25/1"))
         self.assertEqual((audio["codec_name"], audio["sample_rate"], audio["channels"],
                           audio["tags"]["language"]), ("aac", "48000", 1, "fra"))
-        self.finish(writer)
+        writer.kill()
 
     def test_recorded_files_are_whole(self):
         path = self.clip("a.mp4", "-c:v", "libx264", "-bf", "2", "-g", "25", "-pix_fmt", "yuv420p")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Demuxer "cuframes": the frames of a channel, as wrapped frames, where they lie.
+ * Demuxer "cuframes": the frames of a channel, as wrapped frames, where they lie: pictures in host
+ * memory, or CUDA hardware frames.
  *
  * Opening it needs no frame: what FFmpeg would probe for is in the channel's description. If the
  * channel has a frame already it is taken at once, for the time at which the stream starts.
@@ -8,6 +9,7 @@
  * One thread at a time, as libavformat has it. Pictures live on after the demuxer is closed.
  */
 #include "cuframes_common.h"
+#include "cuframes_cuda.h"
 #include "cuframes_picture.h"
 
 #include <inttypes.h>
@@ -15,9 +17,13 @@
 #include <libavutil/mem.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
+#include <libavutil/time.h>
 
 /* The longest wait for FFmpeg to give a frame back, on channels that wait for their readers. */
 #define HOLD_WAIT_MS 500
+/* Looking for a channel that is not there yet. */
+#define LOOK_MS       1000
+#define LOOK_AGAIN_US 20000
 
 typedef struct Frames {
     const AVClass *class;
@@ -31,12 +37,16 @@ typedef struct Frames {
     double max_fps;
     int every;
     int max_holds;
+    int memory; /* cuframes_memory_t */
+    char *gpu;
     /* state */
     char *key;
     cuframes_subscriber_t *subscriber;
     cuframes_channel_info_t info;
     unsigned granted;
     AVBufferRef *holds;
+    AVBufferRef *device; /* FFmpeg's, if the frames are read on a GPU */
+    AVBufferRef *gpu_frames;
     cuframes_frame_t *first; /* taken while opening */
     int64_t deadline;        /* of the next frame */
     uint64_t given, copied, missed;
@@ -47,9 +57,66 @@ static int frames_probe(const AVProbeData *probe)
     return probe->filename && !strncmp(probe->filename, "cuframes://", 11) ? AVPROBE_SCORE_MAX : 0;
 }
 
+/* What the channel is, before it is attached to; waits for it. */
+static int look(AVFormatContext *s, int64_t deadline, cuframes_channel_info_t *info)
+{
+    Frames *c = s->priv_data;
+
+    for (;;) {
+        cuframes_channel_report_t *report = NULL;
+        int err = cuframes_query(c->runtime_dir, c->key, LOOK_MS, &report);
+
+        if (err == CUFRAMES_OK) {
+            *info = report->info;
+            cuframes_channel_report_free(report);
+            return 0;
+        }
+        if (err != CUFRAMES_ERR_NOT_FOUND || av_gettime_relative() >= deadline)
+            return ff_cuframes_fail(s, err, s->url);
+        if (ff_cuframes_interrupted(s))
+            return AVERROR_EXIT;
+        av_usleep(LOOK_AGAIN_US);
+    }
+}
+
+static int find_gpu(AVFormatContext *s, const cuframes_channel_info_t *info, int32_t *gpu)
+{
+    Frames *c = s->priv_data;
+    char uuid[CUFRAMES_GPU_UUID_TEXT];
+    int err;
+
+    cuframes_gpu_uuid_text(info->gpu_uuid, uuid);
+    if (c->gpu)
+        err = cuframes_gpu_find(c->gpu, gpu);
+    else
+        err = cuframes_gpu_find(info->memory == CUFRAMES_MEMORY_CUDA ? uuid : "0", gpu);
+    return err == CUFRAMES_OK ? 0 : ff_cuframes_fail(s, err, s->url);
+}
+
+/* Where the frames are to be read; FFmpeg's device first, as it must be. */
+static int choose_memory(AVFormatContext *s, int64_t deadline, cuframes_subscriber_config_t *config)
+{
+    Frames *c = s->priv_data;
+    cuframes_channel_info_t info = {0};
+    int ret = look(s, deadline, &info);
+
+    if (ret < 0)
+        return ret;
+    config->memory = c->memory == CUFRAMES_MEMORY_AUTO ? info.memory : (cuframes_memory_t)c->memory;
+    if (config->memory != CUFRAMES_MEMORY_CUDA) {
+        /* What was asked for explicitly may cost a copy. */
+        config->flags |= c->memory == CUFRAMES_MEMORY_HOST ? CUFRAMES_SUBSCRIBER_STAGED : 0;
+        return 0;
+    }
+    if ((ret = find_gpu(s, &info, &config->cuda_device)) < 0)
+        return ret;
+    return ff_cuframes_device(s, config->cuda_device, &c->device);
+}
+
 static int attach(AVFormatContext *s)
 {
     Frames *c = s->priv_data;
+    int64_t deadline = ff_cuframes_deadline(c->open_timeout), left;
     cuframes_subscriber_config_t config = {
         .key = c->key,
         .consumer_name = c->name,
@@ -60,8 +127,12 @@ static int attach(AVFormatContext *s)
         .every = (uint32_t)c->every,
         .runtime_dir = c->runtime_dir,
     };
+    int ret = choose_memory(s, deadline, &config);
 
-    return ff_cuframes_attach(s, &config, c->open_timeout, &c->subscriber);
+    if (ret < 0)
+        return ret;
+    left = deadline == INT64_MAX ? -1 : FFMAX(deadline - av_gettime_relative(), 0);
+    return ff_cuframes_attach(s, &config, left, &c->subscriber);
 }
 
 /* What the channel is now: it can differ after a change of generation, and after a reconnect. */
@@ -76,7 +147,9 @@ static int update_channel(AVFormatContext *s)
     if (err != CUFRAMES_OK)
         return ff_cuframes_fail(s, err, s->url);
     c->granted = stats.max_holds;
-    return 0;
+    if (!c->device)
+        return 0;
+    return ff_cuframes_frames_context(c->device, c->info.format, &c->info.layout, &c->gpu_frames);
 }
 
 /* FFmpeg looks at frames until it knows all that is set here. */
@@ -94,7 +167,7 @@ static int add_stream(AVFormatContext *s)
     par = st->codecpar;
     par->codec_type = AVMEDIA_TYPE_VIDEO;
     par->codec_id = AV_CODEC_ID_WRAPPED_AVFRAME;
-    par->format = ff_cuframes_pix_fmt(info->format);
+    par->format = c->device ? AV_PIX_FMT_CUDA : ff_cuframes_pix_fmt(info->format);
     par->width = info->width;
     par->height = info->height;
     par->color_space = color.space;
@@ -155,6 +228,8 @@ static int frames_close(AVFormatContext *s)
     cuframes_subscriber_destroy(c->subscriber);
     c->subscriber = NULL;
     av_buffer_unref(&c->holds);
+    av_buffer_unref(&c->gpu_frames);
+    av_buffer_unref(&c->device);
     av_freep(&c->key);
     return 0;
 }
@@ -214,9 +289,12 @@ static int next_frame(AVFormatContext *s, cuframes_frame_t **frame)
 static int may_stay(AVFormatContext *s, const cuframes_frame_t *frame)
 {
     Frames *c = s->priv_data;
+    cuframes_rect_t crop;
     int wait_ms = 0;
 
-    if (!ff_cuframes_is_padded(frame))
+    cuframes_frame_crop(frame, &crop);
+    /* Encoders of the GPU count the rows to the second plane from the first row that they get. */
+    if (c->device ? crop.x || crop.y : !ff_cuframes_is_padded(frame))
         return 0;
     /* A publisher that waits loses nothing meanwhile, as long as it is not kept waiting for long. */
     if (c->info.policy == CUFRAMES_POLICY_STRICT_WAIT)
@@ -273,12 +351,18 @@ static int make_picture(AVFormatContext *s, cuframes_frame_t *frame, AVFrame *pi
 {
     Frames *c = s->priv_data;
 
+    if ((cuframes_frame_memory(frame) == CUFRAMES_MEMORY_CUDA) != (c->device != NULL)) {
+        av_log(s, AV_LOG_ERROR, "%s: the frames have moved to other memory; open it again.\n",
+               s->url);
+        cuframes_frame_release(frame);
+        return AVERROR_INPUT_CHANGED;
+    }
     describe_picture(c, frame, picture);
     if (may_stay(s, frame))
-        return ff_cuframes_wrap(c->holds, frame, picture);
+        return ff_cuframes_wrap(c->holds, frame, c->gpu_frames, picture);
     say_copied(s);
     av_dict_set_int(&picture->metadata, "cuframes.copied", 1, 0);
-    return ff_cuframes_copy(frame, picture);
+    return ff_cuframes_copy(c->holds, frame, c->gpu_frames, picture);
 }
 
 static int frames_read_packet(AVFormatContext *s, AVPacket *packet)
@@ -337,6 +421,16 @@ static const AVOption frames_options[] = {
      FLAGS, NULL},
     {"holds", "frames to hold at once, 0 = as many as are granted, at most 4", OFFSET(max_holds),
      AV_OPT_TYPE_INT, {.i64 = 0}, 0, CUFRAMES_MAX_SLOTS, FLAGS, NULL},
+    {"memory", "what shall read the frames", OFFSET(memory), AV_OPT_TYPE_INT,
+     {.i64 = CUFRAMES_MEMORY_AUTO}, 0, 2, FLAGS, "memory"},
+    {"auto", "where they are", 0, AV_OPT_TYPE_CONST, {.i64 = CUFRAMES_MEMORY_AUTO}, 0, 0, FLAGS,
+     "memory"},
+    {"host", "the CPU: frames in GPU memory are copied", 0, AV_OPT_TYPE_CONST,
+     {.i64 = CUFRAMES_MEMORY_HOST}, 0, 0, FLAGS, "memory"},
+    {"cuda", "a GPU: frames in host memory too", 0, AV_OPT_TYPE_CONST,
+     {.i64 = CUFRAMES_MEMORY_CUDA}, 0, 0, FLAGS, "memory"},
+    {"gpu", "the GPU that reads them: number or UUID; the one that has them if not said",
+     OFFSET(gpu), AV_OPT_TYPE_STRING, {.str = NULL}, 0, 0, FLAGS, NULL},
     {"name", "name of this reader, as the publisher shows it", OFFSET(name), AV_OPT_TYPE_STRING,
      {.str = NULL}, 0, 0, FLAGS, NULL},
     {"runtime_dir", "where the channels are", OFFSET(runtime_dir), AV_OPT_TYPE_STRING,

@@ -5,11 +5,13 @@
  * copied from an input, become its packets.
  *
  * Each picture is copied once, from FFmpeg's memory into a slot: FFmpeg has decoded it before it
- * comes here. One thread at a time, as libavformat has it.
+ * comes here. CUDA hardware frames are copied on their GPU; what they are is known with the first of
+ * them, so that makes the channel. One thread at a time, as libavformat has it.
  */
 #include <inttypes.h>
 
 #include <libavcodec/avcodec.h>
+#include <libavutil/hwcontext.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/mem.h>
 #include <libavutil/opt.h>
@@ -18,6 +20,10 @@
 
 #include "cuframes_coded.h"
 #include "cuframes_common.h"
+#include "cuframes_cuda.h"
+
+/* Pitches that encoders and textures of GPUs like. */
+#define GPU_ALIGNMENT 256
 
 typedef struct Channel {
     const AVClass *class;
@@ -39,7 +45,8 @@ typedef struct Channel {
     uint8_t extradata[CUFRAMES_MAX_STREAMS][CUFRAMES_MAX_EXTRADATA]; /* that changed since */
     cuframes_publisher_t *publisher;
     cuframes_publisher_config_t config; /* what the channel is now */
-    uint64_t published, dropped, packets, oversized;
+    cuframes_layout_t layout;           /* of the slots, for GPU memory */
+    uint64_t published, dropped, packets, oversized, early;
 } Channel;
 
 static int is_raw(const AVStream *st)
@@ -95,18 +102,38 @@ static int refuse_format(AVFormatContext *s, enum AVPixelFormat pix_fmt)
     return AVERROR(EINVAL);
 }
 
-static int set_picture(AVFormatContext *s, cuframes_publisher_config_t *config,
-                       enum AVPixelFormat pix_fmt, int width, int height)
+static int is_on_gpu(const AVFrame *picture)
 {
-    int full_range;
+    return picture->format == AV_PIX_FMT_CUDA && picture->hw_frames_ctx;
+}
 
-    if (ff_cuframes_format(pix_fmt, &config->format, &full_range) != CUFRAMES_OK)
-        return refuse_format(s, pix_fmt);
+static enum AVPixelFormat format_of(const AVFrame *picture)
+{
+    return is_on_gpu(picture) ? ((AVHWFramesContext *)picture->hw_frames_ctx->data)->sw_format
+                              : picture->format;
+}
+
+static int set_picture(AVFormatContext *s, cuframes_publisher_config_t *config,
+                       const AVFrame *picture)
+{
+    Channel *c = s->priv_data;
+    int full_range, err;
+
+    if (ff_cuframes_format(format_of(picture), &config->format, &full_range) != CUFRAMES_OK)
+        return refuse_format(s, format_of(picture));
     if (full_range)
         config->color.range = CUFRAMES_RANGE_FULL;
-    config->width = width;
-    config->height = height;
-    return 0;
+    config->width = picture->width;
+    config->height = picture->height;
+    config->memory = is_on_gpu(picture) ? CUFRAMES_MEMORY_CUDA : CUFRAMES_MEMORY_HOST;
+    config->layout = NULL;
+    if (config->memory == CUFRAMES_MEMORY_HOST)
+        return 0;
+    config->flags |= CUFRAMES_PUBLISHER_CURRENT_CONTEXT;
+    config->layout = &c->layout;
+    err = cuframes_layout_init(&c->layout, config->format, config->width, config->height,
+                               GPU_ALIGNMENT);
+    return err == CUFRAMES_OK ? 0 : ff_cuframes_fail(s, err, c->key);
 }
 
 static void configure_channel(const Channel *c, cuframes_publisher_config_t *config)
@@ -116,17 +143,14 @@ static void configure_channel(const Channel *c, cuframes_publisher_config_t *con
         .ring_size = c->slots,
         .policy = c->policy,
         .consumer_ack_timeout_ms = c->ack_timeout_ms,
-        .memory = CUFRAMES_MEMORY_HOST,
         .socket_mode = (uint32_t)c->socket_mode,
         .socket_group = c->socket_group,
         .runtime_dir = c->runtime_dir,
     };
 }
 
-static int configure_frames(AVFormatContext *s, cuframes_publisher_config_t *config)
+static void configure_frames(const AVStream *st, cuframes_publisher_config_t *config)
 {
-    const Channel *c = s->priv_data;
-    const AVStream *st = s->streams[c->video];
     const AVCodecParameters *par = st->codecpar;
 
     config->color = ff_cuframes_color_to(par->color_space, par->color_primaries, par->color_trc,
@@ -139,7 +163,6 @@ static int configure_frames(AVFormatContext *s, cuframes_publisher_config_t *con
         config->sar_num = par->sample_aspect_ratio.num;
         config->sar_den = par->sample_aspect_ratio.den;
     }
-    return set_picture(s, config, par->format, par->width, par->height);
 }
 
 static int set_streams(AVFormatContext *s)
@@ -184,23 +207,53 @@ static void channel_close(AVFormatContext *s)
     av_freep(&c->key);
 }
 
+/* Makes the channel, or a new generation of it; GPU memory in the context of the pictures. */
+static int make(AVFormatContext *s, const cuframes_publisher_config_t *config,
+                const AVFrame *picture)
+{
+    Channel *c = s->priv_data;
+    int on_gpu = picture && is_on_gpu(picture), ret, err;
+
+    if (on_gpu && (ret = ff_cuframes_enter(s, ff_cuframes_context_of(picture))) < 0)
+        return ret;
+    err = c->publisher ? cuframes_publisher_reconfigure(c->publisher, config)
+                       : cuframes_publisher_create(config, &c->publisher);
+    if (on_gpu)
+        ff_cuframes_leave();
+    return err == CUFRAMES_OK ? 0 : ff_cuframes_fail(s, err, c->key);
+}
+
+static int begin(AVFormatContext *s, const AVFrame *picture)
+{
+    Channel *c = s->priv_data;
+    int ret = make(s, &c->config, picture);
+
+    if (ret >= 0 && c->coded_count > 0)
+        ret = open_packets(s);
+    return ret < 0 ? ret : wait_for_subscribers(s);
+}
+
 static int channel_open(AVFormatContext *s)
 {
     Channel *c = s->priv_data;
-    int ret, err;
+    AVFrame picture = {0};
+    int ret;
 
     if ((ret = ff_cuframes_parse_url(s, c, "cuframes", &c->key)) < 0 || (ret = sort_streams(s)) < 0)
         return ret;
     configure_channel(c, &c->config);
-    if (c->video < 0)
+    if (c->video < 0) {
         c->config.flags = CUFRAMES_PUBLISHER_PACKETS_ONLY;
-    else if ((ret = configure_frames(s, &c->config)) < 0)
-        return ret;
-    if ((err = cuframes_publisher_create(&c->config, &c->publisher)) != CUFRAMES_OK)
-        return ff_cuframes_fail(s, err, c->key);
-    if (c->coded_count > 0 && (ret = open_packets(s)) < 0)
-        return ret;
-    return wait_for_subscribers(s);
+        return begin(s, NULL);
+    }
+    configure_frames(s->streams[c->video], &c->config);
+    picture.format = s->streams[c->video]->codecpar->format;
+    picture.width = s->streams[c->video]->codecpar->width;
+    picture.height = s->streams[c->video]->codecpar->height;
+    if (picture.format == AV_PIX_FMT_CUDA)
+        return 0;
+    ret = set_picture(s, &c->config, &picture);
+    return ret < 0 ? ret : begin(s, NULL);
 }
 
 /* The picture changes in mid-stream: the channel does too, and its readers follow. */
@@ -208,17 +261,20 @@ static int follow(AVFormatContext *s, const AVFrame *picture)
 {
     Channel *c = s->priv_data;
     cuframes_publisher_config_t config = c->config;
-    int ret = set_picture(s, &config, picture->format, picture->width, picture->height), err;
+    int ret = set_picture(s, &config, picture);
 
     if (ret < 0)
         return ret;
-    if (config.format == c->config.format && config.width == c->config.width &&
-        config.height == c->config.height)
+    if (c->publisher && config.format == c->config.format && config.width == c->config.width &&
+        config.height == c->config.height && config.memory == c->config.memory)
         return 0;
-    if ((err = cuframes_publisher_reconfigure(c->publisher, &config)) != CUFRAMES_OK)
-        return ff_cuframes_fail(s, err, c->key);
-    c->config = config;
-    return 0;
+    if (!c->publisher) {
+        c->config = config;
+        return begin(s, picture);
+    }
+    if ((ret = make(s, &config, picture)) >= 0)
+        c->config = config;
+    return ret;
 }
 
 /* A view of the picture in a packet; it owns nothing. */
@@ -251,7 +307,38 @@ static int view_packet(AVFormatContext *s, const AVPacket *packet, AVFrame *view
     return 0;
 }
 
-static void fill(cuframes_buffer_t *buffer, const Channel *c, const AVFrame *view)
+static void nothing_to_free(void *opaque, uint8_t *data)
+{
+    (void)opaque, (void)data;
+}
+
+/* FFmpeg copies from one picture on a GPU to another, in the order of its stream. */
+static int fill_on_gpu(cuframes_buffer_t *buffer, const Channel *c, const AVFrame *view)
+{
+    AVFrame *slot = av_frame_alloc();
+    int ret = AVERROR(ENOMEM);
+
+    if (!slot)
+        return ret;
+    slot->format = AV_PIX_FMT_CUDA;
+    slot->width = view->width;
+    slot->height = view->height;
+    slot->hw_frames_ctx = av_buffer_ref(view->hw_frames_ctx);
+    slot->buf[0] =
+        av_buffer_create(cuframes_buffer_data(buffer), c->layout.size, nothing_to_free, NULL, 0);
+    for (int32_t i = 0; i < cuframes_format_planes(c->config.format); i++) {
+        uint32_t pitch;
+
+        slot->data[i] = cuframes_buffer_plane(buffer, i, &pitch);
+        slot->linesize[i] = (int)pitch;
+    }
+    if (slot->hw_frames_ctx && slot->buf[0])
+        ret = av_hwframe_transfer_data(slot, view, 0);
+    av_frame_free(&slot);
+    return ret;
+}
+
+static void fill_on_host(cuframes_buffer_t *buffer, const Channel *c, const AVFrame *view)
 {
     for (int32_t i = 0; i < cuframes_format_planes(c->config.format); i++) {
         uint32_t pitch, row_bytes, rows;
@@ -288,17 +375,22 @@ static int publish(AVFormatContext *s, const AVPacket *packet, const AVFrame *vi
     Channel *c = s->priv_data;
     cuframes_frame_meta_t meta = meta_of(s, packet, view);
     cuframes_buffer_t *buffer = NULL;
-    int err = cuframes_publisher_acquire_buffer(c->publisher, &buffer);
+    void *stream = is_on_gpu(view) ? ff_cuframes_stream_of(view) : NULL;
+    int err = cuframes_publisher_acquire_buffer(c->publisher, &buffer), ret = 0;
 
     if (err == CUFRAMES_ERR_WOULD_BLOCK) {
         c->dropped++; /* every slot is held; the channel counts it too */
         return 0;
     }
-    if (err == CUFRAMES_OK) {
-        fill(buffer, c, view);
-        err = cuframes_publisher_publish_buffer(c->publisher, buffer, NULL, &meta, NULL);
-    }
+    if (err == CUFRAMES_OK && is_on_gpu(view))
+        ret = fill_on_gpu(buffer, c, view);
+    else if (err == CUFRAMES_OK)
+        fill_on_host(buffer, c, view);
+    if (err == CUFRAMES_OK && ret >= 0)
+        err = cuframes_publisher_publish_buffer(c->publisher, buffer, stream, &meta, NULL);
     cuframes_buffer_unref(buffer);
+    if (ret < 0)
+        return ret;
     if (err != CUFRAMES_OK)
         return ff_cuframes_fail(s, err, c->key);
     c->published++;
@@ -343,6 +435,10 @@ static int send_packet(AVFormatContext *s, const AVPacket *packet)
 
     if (packet->size == 0) /* side data alone */
         return 0;
+    if (!c->publisher) { /* until the first picture of a GPU makes it */
+        c->early++;
+        return 0;
+    }
     if (packet->flags & AV_PKT_FLAG_KEY)
         desc.flags |= CUFRAMES_PKT_FLAG_KEY;
     if (packet->flags & AV_PKT_FLAG_CORRUPT)
@@ -388,6 +484,10 @@ static int channel_write_trailer(AVFormatContext *s)
 {
     Channel *c = s->priv_data;
 
+    if (c->early)
+        av_log(s, AV_LOG_WARNING,
+               "%s: %" PRIu64 " packets came before the first picture and were left out.\n", c->key,
+               c->early);
     av_log(s, c->dropped || c->oversized ? AV_LOG_WARNING : AV_LOG_VERBOSE,
            "%s: %" PRIu64 " frames published, %" PRIu64 " dropped; %" PRIu64
            " packets published, %" PRIu64 " too large.\n",

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include <libavutil/hwcontext.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/mem.h>
 
@@ -129,7 +130,9 @@ static void release_held(void *opaque, uint8_t *data)
     Held *held = opaque;
 
     (void)data;
-    cuframes_frame_release(held->frame);
+    if (cuframes_frame_memory(held->frame) != CUFRAMES_MEMORY_CUDA ||
+        cuframes_frame_release_stream(held->frame, NULL) != CUFRAMES_OK)
+        cuframes_frame_release(held->frame);
     count_back(held->holds);
     av_buffer_unref(&held->holds);
     av_free(held);
@@ -170,7 +173,8 @@ int ff_cuframes_is_padded(const cuframes_frame_t *frame)
            plane.row_bytes % OVERREAD == 0;
 }
 
-int ff_cuframes_wrap(AVBufferRef *holds, cuframes_frame_t *frame, AVFrame *picture)
+int ff_cuframes_wrap(AVBufferRef *holds, cuframes_frame_t *frame, AVBufferRef *gpu,
+                     AVFrame *picture)
 {
     cuframes_plane_t plane;
 
@@ -184,10 +188,36 @@ int ff_cuframes_wrap(AVBufferRef *holds, cuframes_frame_t *frame, AVFrame *pictu
         picture->data[i] = (uint8_t *)plane.data;
         picture->linesize[i] = (int)plane.pitch;
     }
-    return 0;
+    if (!gpu)
+        return 0;
+    picture->format = AV_PIX_FMT_CUDA;
+    picture->hw_frames_ctx = av_buffer_ref(gpu);
+    return picture->hw_frames_ctx ? 0 : AVERROR(ENOMEM);
 }
 
-int ff_cuframes_copy(cuframes_frame_t *frame, AVFrame *picture)
+static int copy_on_gpu(AVBufferRef *holds, cuframes_frame_t *frame, AVBufferRef *gpu,
+                       AVFrame *picture)
+{
+    int width = picture->width, height = picture->height, ret;
+    AVFrame *there = av_frame_alloc();
+
+    if (!there) {
+        cuframes_frame_release(frame);
+        return AVERROR(ENOMEM);
+    }
+    there->width = width;
+    there->height = height;
+    ret = ff_cuframes_wrap(holds, frame, gpu, there);
+    if (ret >= 0 && (ret = av_hwframe_get_buffer(gpu, picture, 0)) >= 0)
+        ret = av_hwframe_transfer_data(picture, there, 0);
+    /* The buffer is as large as the coded picture. */
+    picture->width = width;
+    picture->height = height;
+    av_frame_free(&there);
+    return ret;
+}
+
+static int copy_on_host(cuframes_frame_t *frame, AVFrame *picture)
 {
     cuframes_plane_t plane;
     int ret = av_frame_get_buffer(picture, 0);
@@ -201,6 +231,12 @@ int ff_cuframes_copy(cuframes_frame_t *frame, AVFrame *picture)
     }
     cuframes_frame_release(frame);
     return ret;
+}
+
+int ff_cuframes_copy(AVBufferRef *holds, cuframes_frame_t *frame, AVBufferRef *gpu,
+                     AVFrame *picture)
+{
+    return gpu ? copy_on_gpu(holds, frame, gpu, picture) : copy_on_host(frame, picture);
 }
 
 static void free_picture(void *opaque, uint8_t *data)

@@ -29,11 +29,15 @@ int ff_cuframes_is_padded(const cuframes_frame_t *frame);
 
 /*
  * Fills `picture` with planes that point into the slot. It consumes `frame`, also on failure. The
- * buffer is read-only for FFmpeg.
+ * buffer is read-only for FFmpeg. A GPU frame has the frames context `gpu`, else that is NULL; its
+ * hold ends when what FFmpeg has put into the GPU's default stream until then is done.
  */
-int ff_cuframes_wrap(AVBufferRef *holds, cuframes_frame_t *frame, AVFrame *picture);
-/* Copies the planes into memory of FFmpeg's own. It consumes `frame`, also on failure. */
-int ff_cuframes_copy(cuframes_frame_t *frame, AVFrame *picture);
+int ff_cuframes_wrap(AVBufferRef *holds, cuframes_frame_t *frame, AVBufferRef *gpu,
+                     AVFrame *picture);
+/* Copies the planes into memory of FFmpeg's own, on the GPU for a GPU frame. It consumes `frame`,
+ * also on failure. */
+int ff_cuframes_copy(AVBufferRef *holds, cuframes_frame_t *frame, AVBufferRef *gpu,
+                     AVFrame *picture);
 
 /* A packet of AV_CODEC_ID_WRAPPED_AVFRAME; it consumes `picture`, also on failure. */
 int ff_cuframes_packet(AVPacket *packet, AVFrame *picture);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What FFmpeg looks for in the CUDA driver beyond what the stand-in for it does: it loads no driver
- * that lacks one of these, but the decoders do not call them.
+ * that lacks one of these, but nothing that is tested calls those that are refused.
  */
 #define NOT_SUPPORTED 801
 
@@ -17,9 +17,7 @@ REFUSED(cuArrayCreate_v2)
 REFUSED(cuArrayDestroy)
 REFUSED(cuCtxSetLimit)
 REFUSED(cuDeviceComputeCapability)
-REFUSED(cuDevicePrimaryCtxRelease)
 REFUSED(cuDevicePrimaryCtxReset)
-REFUSED(cuDevicePrimaryCtxSetFlags)
 REFUSED(cuGLGetDevices_v2)
 REFUSED(cuGraphicsGLRegisterImage)
 REFUSED(cuGraphicsMapResources)
@@ -36,3 +34,18 @@ REFUSED(cuMemAllocPitch_v2)
 REFUSED(cuModuleGetGlobal)
 REFUSED(cuTexObjectCreate)
 REFUSED(cuTexObjectDestroy)
+
+/* FFmpeg asks for the functions of before CUDA 11, of the same meaning. */
+int cuDevicePrimaryCtxRelease_v2(int device);
+int cuDevicePrimaryCtxRelease(int device);
+__attribute__((visibility("default"))) int cuDevicePrimaryCtxRelease(int device)
+{
+    return cuDevicePrimaryCtxRelease_v2(device);
+}
+
+int cuDevicePrimaryCtxSetFlags(int device, unsigned flags);
+__attribute__((visibility("default"))) int cuDevicePrimaryCtxSetFlags(int device, unsigned flags)
+{
+    (void)device, (void)flags;
+    return 0;
+}
