@@ -115,6 +115,10 @@ class Frame(_cuframes.Frame):
         """(width, height) in pixels."""
         return self.width, self.height
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a frame stays in its process: send an array of it (frame.bgr()), or its "
+                        "seq to a process that opens the channel itself")
+
     # ---- pictures ----
 
     def _picture(self, order: int, out: Any) -> Any:

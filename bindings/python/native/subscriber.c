@@ -19,28 +19,60 @@
 
 /* ---- one thread at a time ---- */
 
-bool pycf_subscriber_lock(struct pycf_subscriber *s)
+static bool is_inside(const struct pycf_subscriber *s)
 {
-    if (PyThread_acquire_lock(s->lock, NOWAIT_LOCK) == PY_LOCK_ACQUIRED)
-        return true;
-    if (getpid() != s->pid) {
-        pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "this subscriber was made before fork(): "
-                                                  "subscribe again in the child");
-        return false;
-    }
-    for (;;) {
-        PyLockStatus status;
+    return s->inside != 0 && s->inside == PyThread_get_thread_ident();
+}
 
-        Py_BEGIN_ALLOW_THREADS status =
-            PyThread_acquire_lock_timed(s->lock, PYCF_SLICE_MS * 1000, 1);
-        Py_END_ALLOW_THREADS if (status == PY_LOCK_ACQUIRED) return true;
+/* The lock is busy: waits for it. False = raised. */
+static bool wait_for_lock(struct pycf_subscriber *s)
+{
+    PyLockStatus status;
+
+    do {
         if (PyErr_CheckSignals() < 0)
             return false;
+        Py_BEGIN_ALLOW_THREADS status =
+            PyThread_acquire_lock_timed(s->lock, PYCF_SLICE_MS * 1000, 1);
+        Py_END_ALLOW_THREADS
+    } while (status != PY_LOCK_ACQUIRED);
+    return true;
+}
+
+bool pycf_subscriber_lock(struct pycf_subscriber *s)
+{
+    if (PyThread_acquire_lock(s->lock, NOWAIT_LOCK) != PY_LOCK_ACQUIRED) {
+        if (getpid() != s->pid)
+            return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG,
+                                   "this subscriber was made before "
+                                   "fork(): subscribe again in the child");
+        if (is_inside(s))
+            return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG,
+                                   "a signal handler cannot use the subscriber for which the "
+                                   "program waits, but it can close() it");
+        if (!wait_for_lock(s))
+            return false;
     }
+    s->inside = PyThread_get_thread_ident();
+    return true;
+}
+
+/* The lock is held, or this is a child of fork(). */
+static void end(struct pycf_subscriber *s)
+{
+    cuframes_subscriber_t *subscriber = s->subscriber;
+
+    s->subscriber = NULL;
+    s->closed = true;
+    Py_BEGIN_ALLOW_THREADS cuframes_subscriber_destroy(subscriber);
+    Py_END_ALLOW_THREADS
 }
 
 void pycf_subscriber_unlock(struct pycf_subscriber *s)
 {
+    if (s->closing && !s->closed)
+        end(s);
+    s->inside = 0;
     PyThread_release_lock(s->lock);
 }
 
@@ -319,22 +351,21 @@ static PyObject *subscriber_fileno(PyObject *self, PyObject *unused)
 
 static bool close_subscriber(struct pycf_subscriber *s)
 {
-    cuframes_subscriber_t *subscriber;
-    bool locked;
-
     if (s->closed)
         return true;
     s->closing = true;
     /* In a child of fork() the lock may be that of a thread that is not there. */
-    if (!(locked = getpid() == s->pid ? pycf_subscriber_lock(s) : false) && PyErr_Occurred())
+    if (getpid() != s->pid) {
+        end(s);
+        return true;
+    }
+    /* In a signal handler of the thread that waits: the wait ends, and closes. */
+    if (is_inside(s))
+        return true;
+    if (!pycf_subscriber_lock(s))
         return false;
-    subscriber = s->subscriber;
-    s->subscriber = NULL;
-    s->closed = true;
-    if (locked)
-        pycf_subscriber_unlock(s);
-    Py_BEGIN_ALLOW_THREADS cuframes_subscriber_destroy(subscriber);
-    Py_END_ALLOW_THREADS return true;
+    pycf_subscriber_unlock(s);
+    return true;
 }
 
 static PyObject *subscriber_close(PyObject *self, PyObject *unused)
@@ -438,7 +469,10 @@ static void subscriber_dealloc(PyObject *self)
 {
     struct pycf_subscriber *s = (struct pycf_subscriber *)self;
 
-    cuframes_subscriber_destroy(s->subscriber);
+    if (s->subscriber) {
+        Py_BEGIN_ALLOW_THREADS cuframes_subscriber_destroy(s->subscriber);
+        Py_END_ALLOW_THREADS
+    }
     pycf_ledger_unref(s->ledger);
     if (s->lock)
         PyThread_free_lock(s->lock);

@@ -14,8 +14,10 @@ struct pycf_subscriber {
     PyObject *timeout;                  /* seconds for each wait of an iteration, or None */
     void *stream;
     PyThread_type_lock lock;
-    pid_t pid; /* of the process that made it */
-    bool closing, closed;
+    unsigned long inside; /* the thread that has the lock, 0 = none */
+    pid_t pid;            /* of the process that made it */
+    bool closing;         /* close() was called: whoever has the lock closes it, at the latest */
+    bool closed;
     struct pycf_ledger *ledger;
     int32_t device; /* that reads frames in GPU memory, in this generation */
     uint32_t device_generation;

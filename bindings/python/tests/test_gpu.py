@@ -108,6 +108,41 @@ def test_a_gpu_reads_host_memory():
             assert pub.info.gpu is None
 
 
+def test_a_second_gpu(script):
+    """On the stand-in there are two; elsewhere only if the machine has them."""
+    program = script("""
+        import os
+        os.environ.setdefault("STANDIN_DEVICES", "2")
+        import cuframes, numpy
+        with cuframes.Publisher("cam", 64, 48, "gray", device="cuda:0") as pub:
+            try:
+                sub = cuframes.open("cam", timeout=20, device="cuda:1")
+            except cuframes.CuframesError as error:
+                print(type(error).__name__, error, flush=True)
+            else:
+                pub.send(numpy.zeros((48, 64), numpy.uint8))
+                frame = next(sub)
+                print(frame.device, frame.__dlpack_device__(), sub.stats()["access"], flush=True)
+    """)
+    said = program.line()
+    assert program.end() == 0
+    if "Cuframes" in said and not STAND_IN:
+        pytest.skip(said)
+    assert said == "cuda:1 (2, 1) peer"
+
+
+def test_any_gpu_of_host_memory():
+    with cuframes.Publisher("cam", 64, 48, "gray") as pub:
+        try:
+            sub = cuframes.open("cam", timeout=20, device="cuda")
+        except cuframes.CuframesError as error:
+            assert "GPU" in str(error)
+            return
+        with sub:
+            pub.send(np.zeros((48, 64), np.uint8))
+            assert next(sub).device == "cuda:0"
+
+
 def test_capsules_of_gpu_memory():
     with channel() as pub, cuframes.open("cam", timeout=20) as sub:
         pub.send(np.zeros((48, 64), np.uint8))

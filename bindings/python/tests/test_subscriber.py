@@ -174,6 +174,35 @@ def test_ctrl_c_while_it_waits(script):
             assert program.end() == 0
 
 
+def test_a_signal_handler_can_close_what_is_waited_for(script):
+    with publisher():
+        program = script("""
+            import signal
+            import cuframes
+            sub = cuframes.open("cam")
+
+            def stop(number, frame):
+                try:
+                    sub.poll()
+                except cuframes.CuframesInvalidArgument as error:
+                    print("signal handler" in str(error), flush=True)
+                sub.close()
+
+            signal.signal(signal.SIGTERM, stop)
+            print("ready", flush=True)
+            try:
+                next(sub)
+            except cuframes.CuframesInvalidArgument as error:
+                print(error, sub.closed, flush=True)
+        """)
+        assert program.line() == "ready"
+        time.sleep(0.2)
+        program.process.send_signal(signal.SIGTERM)
+        assert program.line() == "True"
+        assert program.line() == "this subscriber of cam is closed True"
+        assert program.end() == 0
+
+
 def test_others_run_while_one_waits():
     with publisher(), cuframes.open("cam", timeout=0.3) as sub:
         steps = []
@@ -323,8 +352,11 @@ def test_pickled_subscribers_work_after_spawn(script):
     """, os.path.dirname(__file__))
     assert program.line() == "done"
     assert program.end() == 0
-    with publisher() as pub, pytest.raises(TypeError, match="its process"):
-        pickle.dumps(pub)
+    with publisher() as pub, cuframes.open("cam", timeout=5) as sub:
+        pub.send(ZERO)
+        for stays in (pub, next(sub)):
+            with pytest.raises(TypeError, match="its process"):
+                pickle.dumps(stays)
 
 
 def test_a_child_of_fork_is_refused(script):
