@@ -4,11 +4,16 @@ Decoding on the GPU over stand-ins for the driver and the chip: every picture is
 slot without a copy of the ingester's, slow readers stop nobody, and failures of the decoder are
 mended while subscribers stay. A real GPU is what the bundle of ./dev gpu-bundle is for.
 """
+import math
 import os
 import time
 
 from ingest_test import GENERATION, KEY, IngestTest, main, parse_frames, parse_summary
 from test_outputs import figures
+
+
+# libswscale saves on chroma where it makes RGB, unless told not to.
+FLAGS = "bicubic+full_chroma_int+full_chroma_inp+accurate_rnd"
 
 
 class Nvdec(IngestTest):
@@ -97,12 +102,47 @@ class Nvdec(IngestTest):
         self.assertEqual(summary.damaged, 0, err)
 
     def test_shared_in_host_memory(self):
-        # The stand-in runs no scaling: nothing but the way of the memory can be seen here.
-        self.env["STANDIN_NO_KERNELS"] = "1"
         path = self.h264()
-        _, err = self.run_tool("ingest", path, "--key", "cam", "--decode", "nvdec", "--memory", "host",
-                               code=1)
-        self.assertIn("cuModuleGetFunction", err)
+        frames, err = self.check(path, "nv12", "--memory", "host", copied=50)
+        self.assertIn("in host memory", err)
+        self.assertEqual({f.format for f in frames}, {"nv12"})
+
+    def likeness(self, name, path, size, pix_fmt):
+        """Peak signal to noise of an output beside libswscale's, in dB."""
+        made = self.path("made")
+        self.env["FRAMELOG_RAW"] = made
+        reader = self.framelog(key="cam-" + name.split("=")[0])
+        del self.env["FRAMELOG_RAW"]
+        frames, summary, err = self.log_all(path, "--decode", "nvdec", "--output", name)
+        output = parse_frames(self.finish(reader)[0].decode())
+        self.assertEqual([f.md5 for f in frames], self.decoded_md5(path, "nv12"), err)
+        self.assertEqual(summary.copied, 0, err)
+        self.assertEqual([f.pts_ns for f in output], [f.pts_ns for f in frames])
+        self.assertEqual({f.size for f in output}, {size})
+        expected = self.ffmpeg("-i", path, "-vf", f"scale={size.replace('x', ':')}:flags={FLAGS},"
+                               f"format={pix_fmt}", "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+        with open(made, "rb") as file:
+            data = file.read()
+        self.assertEqual(len(data), len(expected), err)
+        error = sum((a - b) ** 2 for a, b in zip(data, expected)) / len(data)
+        return 99 if error == 0 else 10 * math.log10(255 * 255 / error)
+
+    def test_outputs_are_scaled_on_the_gpu_into_their_slots(self):
+        path = self.h264(seconds=1)
+        for name, size, pix_fmt in (("s=160x90", "160x90", "nv12"),
+                                    ("l=400x300,format=yuv420p", "400x300", "yuv420p"),
+                                    ("r=100x80,format=rgb", "100x80", "rgb24"),
+                                    ("h=162x90,memory=host", "162x90", "nv12")):
+            with self.subTest(name=name):
+                self.assertGreater(self.likeness(name, path, size, pix_fmt), 55)
+
+    def test_the_input_s_own_channel_in_another_size(self):
+        path = self.h264()
+        frames, summary, err = self.log_all(path, "--decode", "nvdec", "--size", "160x120", "--format",
+                                            "bgra")
+        self.assertEqual({(f.size, f.format) for f in frames}, {("160x120", "bgra")}, err)
+        self.assertEqual(len({f.md5 for f in frames}), 50)
+        self.assertEqual(summary.copied, 50, err)
 
     def test_decoded_by_the_processor_and_shared_in_gpu_memory(self):
         path = self.h264()
