@@ -27,7 +27,7 @@ static const struct measure {
     bench_measure_t run;
 } measures[] = {
     {"wake", bench_wake},     {"publish", bench_publish}, {"hold", bench_hold},
-    {"attach", bench_attach}, {"group", bench_group},
+    {"attach", bench_attach}, {"group", bench_group},     {"packets", bench_packets},
 };
 
 enum { MEASURES = sizeof(measures) / sizeof(measures[0]) };
@@ -36,7 +36,7 @@ enum { ID_ONLY = 1, ID_QUICK, ID_JSON };
 
 static const struct option_row rows[] = {
     {ID_ONLY, "only", "MEASURE",
-     "wake, publish, hold, attach or group; can be given several\ntimes"},
+     "wake, publish, hold, attach, group or packets; can be\ngiven several times"},
     {ID_QUICK, "quick", NULL, "few samples: shows that it works, and little more"},
     {ID_JSON, "json", NULL, "print the result as JSON, times in nanoseconds"},
     {0},
@@ -47,7 +47,8 @@ static const struct usage usage = {
     .about = "Measures the library on this machine, for about half a minute, with two processes\n"
              "that are awake at a time: from publish to awake beside a bare futex, the cost of a\n"
              "publish by number of subscribers, the cost of a hold and a release, attaching, and\n"
-             "what groups cost, with up to 32 processes, beside other barriers and memcpy.\n"
+             "what groups cost, with up to 32 processes, beside other barriers and memcpy, and\n"
+             "what packets cost beside memcpy.\n"
              "The channels are in a directory of their own unless --runtime-dir is given.",
     .rows = rows,
 };
@@ -67,7 +68,8 @@ static bool choose(const char *name, unsigned *chosen)
             return true;
         }
     }
-    report_usage("there is no measure \"%s\": it is one of wake, publish, hold, attach, group",
+    report_usage("there is no measure \"%s\": it is one of wake, publish, hold, attach, group, "
+                 "packets",
                  name);
     return false;
 }
@@ -254,11 +256,35 @@ static void add_group(struct table *table, const json_t *group)
     }
 }
 
+static void add_packets(struct table *table, const json_t *packets)
+{
+    const json_t *measured;
+    size_t i;
+
+    json_array_foreach(packets, i, measured)
+    {
+        for (int side = 0; side < 2; side++) {
+            const json_t *pair = json_object_get(measured, side ? "read" : "publish");
+            char what[64], note[64];
+
+            snprintf(what, sizeof(what), "%s of %lld KiB, %lld readers",
+                     side ? "read" : "packet published",
+                     (long long)json_integer_value(json_object_get(measured, "bytes")) / 1024,
+                     (long long)json_integer_value(json_object_get(measured, "readers")));
+            snprintf(note, sizeof(note), "%.2f times memcpy, which takes %.3f us",
+                     json_number_value(json_object_get(pair, "ratio_to_memcpy")),
+                     json_number_value(json_object_get(json_object_get(pair, "memcpy"), "p50_ns")) /
+                         1000);
+            add_row(table, what, json_object_get(pair, "packet"), note);
+        }
+    }
+}
+
 static void print_table(const json_t *result)
 {
     static const char *const headings[] = {"", "median us", "p99 us", "samples", ""};
     static void (*const add[MEASURES])(struct table *, const json_t *) = {
-        add_wake, add_publish, add_hold, add_attach, add_group};
+        add_wake, add_publish, add_hold, add_attach, add_group, add_packets};
     struct table table;
 
     table_init(&table, "lrrrl", headings);

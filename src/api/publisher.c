@@ -105,6 +105,9 @@ CUFRAMES_API int cuframes_publisher_create_external(const cuframes_publisher_con
     if (!config || !ptrs || !publisher || count < 1 || frame_size == 0)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG,
                        "config, ptrs, count, frame_size and publisher are all needed");
+    if (config->flags & CUFRAMES_PUBLISHER_PACKETS_ONLY)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG,
+                       "a channel of packets alone has no use for buffers of frames");
     for (int32_t i = 0; i < count; i++)
         if (!ptrs[i])
             return cf_fail(CUFRAMES_ERR_INVALID_ARG, "pointer %d is NULL", i);

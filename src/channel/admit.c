@@ -50,7 +50,7 @@ static int check_attach(const cuframes_publisher_t *publisher, const struct cf_m
     }
     if (wanted->flags & CF_ATTACH_PACKETS_ONLY)
         return CUFRAMES_OK;
-    if (!publisher->current) {
+    if (publisher->packets_only) {
         snprintf(why, size,
                  "this channel has packets alone: subscribe with "
                  "CUFRAMES_SUBSCRIBER_PACKETS_ONLY");

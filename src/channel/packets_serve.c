@@ -209,7 +209,7 @@ int cf_packets_attach(cuframes_publisher_t *publisher, struct cf_client *client,
 
     pthread_mutex_lock(&publisher->lock);
     /* A channel that was made for packets alone will have them in a moment. */
-    none = !publisher->packets && publisher->current && !(flags & CF_PACKETS_WAIT);
+    none = !publisher->packets && !publisher->packets_only && !(flags & CF_PACKETS_WAIT);
     pthread_mutex_unlock(&publisher->lock);
     if (none)
         return send_none(client);

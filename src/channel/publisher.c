@@ -114,7 +114,8 @@ static int make_first_generation(cuframes_publisher_t *publisher,
     cuframes_channel_info_t info;
     int err;
 
-    if (config->flags & CUFRAMES_PUBLISHER_PACKETS_ONLY)
+    publisher->packets_only = (config->flags & CUFRAMES_PUBLISHER_PACKETS_ONLY) != 0;
+    if (publisher->packets_only)
         return CUFRAMES_OK;
     if ((err = cf_generation_describe(config, &info)) != 0 ||
         (err = take_context(publisher, config)) != 0 ||
@@ -187,7 +188,7 @@ void cf_publisher_destroy(cuframes_publisher_t *publisher)
     pthread_mutex_lock(&publisher->lock);
     plain = publisher->plain;
     publisher->plain = NULL;
-    if (publisher->current)
+    if (!publisher->packets_only)
         cf_writer_end(&publisher->current->writer, &publisher->peers, CF_RING_CLOSED);
     cf_packets_end(publisher);
     pthread_mutex_unlock(&publisher->lock);
@@ -265,7 +266,7 @@ static int acquire_locked(cuframes_publisher_t *publisher, cuframes_buffer_t **b
     uint32_t slot;
     int err;
 
-    if (!publisher->current)
+    if (publisher->packets_only)
         return no_frames();
     if ((err = cf_publisher_failure(publisher)) != 0 ||
         (err = find_slot(publisher, &generation, &slot)) != 0)
@@ -613,7 +614,7 @@ int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
     struct cf_generation *new, *replaced;
     int err;
 
-    if (!publisher->current)
+    if (publisher->packets_only)
         return no_frames();
     if (publisher->external)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG,
@@ -673,7 +674,7 @@ void cf_publisher_read_stats(cuframes_publisher_t *publisher, cuframes_publisher
     stats->subscribers = cf_clients_count(publisher);
     stats->frame_subscribers = publisher->peers.count;
     stats->pending = publisher->completion.count;
-    stats->slots_held = publisher->current ? slots_held(publisher) : 0;
+    stats->slots_held = !publisher->packets_only ? slots_held(publisher) : 0;
     stats->fps = frame_rate(publisher);
 }
 
@@ -682,7 +683,7 @@ cuframes_channel_info_t cf_publisher_read_info(const cuframes_publisher_t *publi
     const struct cf_packets *packets = publisher->packets;
     cuframes_channel_info_t info = {.notes = CUFRAMES_CHANNEL_PACKETS_ONLY};
 
-    if (publisher->current)
+    if (!publisher->packets_only)
         info = publisher->current->info;
     else
         memcpy(info.key, publisher->key, sizeof(info.key));

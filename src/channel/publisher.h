@@ -79,8 +79,10 @@ struct cuframes_publisher {
     uint32_t allowed_count;
     uid_t allowed[CUFRAMES_MAX_ALLOWED_USERS];
 
+    bool packets_only; /* made without frames: `current` is NULL */
+
     pthread_mutex_t lock;
-    struct cf_generation *current; /* what subscribers read; NULL = a channel of packets alone */
+    struct cf_generation *current; /* what subscribers read */
     struct cf_generation
         *prepared; /* what slots are acquired from, until its first frame; or NULL */
     uint32_t last_generation;

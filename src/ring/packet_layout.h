@@ -138,12 +138,17 @@ enum {
 };
 
 struct cf_packet_page {
-    _Atomic uint64_t cursor;  /* number of the packet it wants next; for display */
+    /* The line that the publisher reads with each packet. What changes with each packet is not in
+     * it, so that a reader which does not wait leaves it in the publisher's cache. */
     _Atomic uint32_t waiting; /* CF_PACKETS_WAITING_… */
-    uint32_t reserved0;
+    uint8_t reserved0[60];
+
+    /* For display. */
+    _Atomic uint64_t cursor; /* number of the packet it wants next */
     _Atomic uint64_t received;
     _Atomic uint64_t lost;
-    uint8_t reserved1[32];
+    uint8_t reserved1[40];
 };
 
-static_assert(sizeof(struct cf_packet_page) == 64, "one cache line");
+static_assert(offsetof(struct cf_packet_page, cursor) == 64, "own cache line");
+static_assert(sizeof(struct cf_packet_page) == 128, "two cache lines");

@@ -86,11 +86,11 @@ TEST(packet_ring_is_that_of_the_document)
     CHECK_EQ(sizeof(struct cf_packet_entry), 64);
     CHECK_EQ(cf_packet_data_offset(16), 128 + 16 * 64);
     CHECK_EQ(cf_packet_ring_size(16, 4096), 128 + 16 * 64 + 4096);
-    AT(cf_packet_page, cursor, 0, 8);
-    AT(cf_packet_page, waiting, 8, 4);
-    AT(cf_packet_page, received, 16, 8);
-    AT(cf_packet_page, lost, 24, 8);
-    CHECK_EQ(sizeof(struct cf_packet_page), 64);
+    AT(cf_packet_page, waiting, 0, 4);
+    AT(cf_packet_page, cursor, 64, 8);
+    AT(cf_packet_page, received, 72, 8);
+    AT(cf_packet_page, lost, 80, 8);
+    CHECK_EQ(sizeof(struct cf_packet_page), 128);
 }
 
 TEST(values_are_those_of_the_document)

@@ -33,6 +33,9 @@ int bench_attach(const struct bench *bench, json_t **result);
 /* What groups cost, beside other barriers and memcpy. */
 int bench_group(const struct bench *bench, json_t **result);
 
+/* What a packet costs its publisher and its readers, beside memcpy. */
+int bench_packets(const struct bench *bench, json_t **result);
+
 /* NV12 channels and their subscribers; false: reported. */
 bool bench_open_publisher(const struct bench *bench, const char *key, int32_t width, int32_t height,
                           int32_t slots, cuframes_publisher_t **publisher);
