@@ -262,11 +262,9 @@ static int no_ring(void)
 /* The packets of a publisher, locked for writing; NULL if it has none. */
 static struct cf_packets *begin_writing(cuframes_publisher_t *publisher)
 {
-    struct cf_packets *packets;
+    /* Acquire: pairs with the release in cf_packets_enable(). */
+    struct cf_packets *packets = atomic_load_explicit(&publisher->packets, memory_order_acquire);
 
-    pthread_mutex_lock(&publisher->lock);
-    packets = publisher->packets;
-    pthread_mutex_unlock(&publisher->lock);
     if (packets)
         pthread_mutex_lock(&packets->writing);
     return packets;
@@ -372,7 +370,7 @@ int cf_packets_enable(cuframes_publisher_t *publisher,
     pthread_mutex_lock(&publisher->lock);
     again = publisher->packets != NULL;
     if (!again) {
-        publisher->packets = packets;
+        atomic_store_explicit(&publisher->packets, packets, memory_order_release);
         publisher->stats.packet_ring_bytes = packets->writer.data_size;
     }
     pthread_mutex_unlock(&publisher->lock);

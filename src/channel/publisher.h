@@ -89,7 +89,8 @@ struct cuframes_publisher {
     cuframes_buffer_t *plain;   /* slot of the acquire and publish pair */
     struct cf_ring_peers peers; /* attached subscribers, as the ring needs them */
     struct cf_client *clients[CUFRAMES_MAX_SUBSCRIBERS];        /* the same, at the same index */
-    struct cf_packets *packets;                                 /* NULL = no packet ring */
+    /* NULL = no packet ring; set once, under the lock. */
+    struct cf_packets *_Atomic packets;
     struct cf_packet_peers packet_peers;                        /* who reads packets */
     struct cf_client *packet_clients[CUFRAMES_MAX_SUBSCRIBERS]; /* who does, or will */
     uint32_t packet_client_count;
