@@ -210,5 +210,6 @@ use_build() {
     local dir=$root/build
     export PATH=$dir/tools:$dir/ingest:$PATH
     export LD_LIBRARY_PATH=$dir/src${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    export PYTHONPATH=$dir/bindings/python${PYTHONPATH:+:$PYTHONPATH}
     export PKG_CONFIG_PATH=$dir/meson-uninstalled${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
 }

@@ -15,7 +15,7 @@ _Pair = tuple[int, int]
 _Timeout = float | None
 
 class CuframesError(Exception):
-    code: int | None
+    code: int
 
 class CuframesPublisherGone(CuframesError, ConnectionError): ...
 class CuframesFrameTimeout(CuframesError, TimeoutError): ...

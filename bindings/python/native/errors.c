@@ -101,6 +101,24 @@ static enum kind kind_of(int err)
     }
 }
 
+/* `code` of an instance that was raised without the library. */
+static const int codes[KIND_COUNT] = {
+    [KIND_ERROR] = CUFRAMES_ERR_INTERNAL,
+    [KIND_GONE] = CUFRAMES_ERR_NOT_FOUND,
+    [KIND_TIMEOUT] = CUFRAMES_ERR_TIMEOUT,
+    [KIND_DEVICE] = CUFRAMES_ERR_CUDA,
+    [KIND_SHM] = CUFRAMES_ERR_IO,
+    [KIND_PROTOCOL] = CUFRAMES_ERR_PROTOCOL,
+    [KIND_ARGUMENT] = CUFRAMES_ERR_INVALID_ARG,
+    [KIND_MEMORY] = CUFRAMES_ERR_OUT_OF_MEMORY,
+    [KIND_INTERNAL] = CUFRAMES_ERR_INTERNAL,
+    [KIND_EXISTS] = CUFRAMES_ERR_ALREADY_EXISTS,
+    [KIND_TOO_MANY] = CUFRAMES_ERR_TOO_MANY,
+    [KIND_EVICTED] = CUFRAMES_ERR_EVICTED,
+    [KIND_PERMISSION] = CUFRAMES_ERR_PERMISSION,
+    [KIND_PACKET] = CUFRAMES_ERR_NO_PACKET_RING,
+};
+
 static PyObject *cousin_of(enum kind kind)
 {
     switch (kind) {
@@ -121,7 +139,7 @@ static PyObject *cousin_of(enum kind kind)
 
 static PyObject *make_class(enum kind kind)
 {
-    PyObject *cousin = cousin_of(kind), *bases, *made;
+    PyObject *cousin = cousin_of(kind), *bases, *attributes, *made;
     char name[64];
 
     snprintf(name, sizeof(name), "cuframes.%s", texts[kind].name);
@@ -133,7 +151,9 @@ static PyObject *make_class(enum kind kind)
         bases = PyTuple_Pack(1, classes[KIND_ERROR]);
     if (!bases)
         return NULL;
-    made = PyErr_NewExceptionWithDoc(name, texts[kind].doc, bases, NULL);
+    attributes = Py_BuildValue("{s:i}", "code", codes[kind]);
+    made = attributes ? PyErr_NewExceptionWithDoc(name, texts[kind].doc, bases, attributes) : NULL;
+    Py_XDECREF(attributes);
     Py_DECREF(bases);
     return made;
 }
@@ -146,7 +166,7 @@ int pycf_errors_init(PyObject *module)
         if (PyModule_AddObjectRef(module, texts[kind].name, classes[kind]) < 0)
             return -1;
     }
-    return PyObject_SetAttrString(classes[KIND_ERROR], "code", Py_None);
+    return 0;
 }
 
 PyObject *pycf_raise_object(int err, PyObject *text)

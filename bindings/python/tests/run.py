@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 
-for needed in ("pytest", "numpy"):
+for needed in ("pytest", "numpy", "cuframes"):
     if importlib.util.find_spec(needed) is None:
         print(f"skipped: {sys.executable} has no {needed}")
         sys.exit(77)

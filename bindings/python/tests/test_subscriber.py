@@ -435,4 +435,5 @@ def test_names_of_the_04_line():
         assert sub.closed
     for name in ("PublisherGone", "FrameTimeout", "DeviceLost", "ShmError", "ProtocolMismatch",
                  "InvalidArgument", "OutOfMemory", "Internal"):
-        assert issubclass(getattr(cuframes, "Cuframes" + name), cuframes.CuframesError)
+        error = getattr(cuframes, "Cuframes" + name)
+        assert issubclass(error, cuframes.CuframesError) and error("x").code < 0
