@@ -8,6 +8,8 @@
 #include "ingest.h"
 #include "nut.h"
 #include "nut_error.h"
+#include "packet_writer.h"
+#include "packet_writer_error.h"
 
 #define REMEDY                                                                                     \
     "this build has no FFmpeg libraries; install libavformat-dev, libavcodec-dev, libavutil-dev "  \
@@ -53,4 +55,47 @@ int nut_writer_close(struct nut_writer *writer)
 {
     (void)writer;
     return CUFRAMES_OK;
+}
+
+int packet_writer_open(enum packet_format format, const cuframes_stream_t *streams, int32_t count,
+                       uint32_t mask, const struct packet_sink *sink, struct packet_writer **out)
+{
+    (void)format;
+    (void)streams;
+    (void)count;
+    (void)mask;
+    (void)sink;
+    (void)out;
+    return packet_writer_fail(CUFRAMES_ERR_NOT_FOUND, "%s", REMEDY);
+}
+
+int packet_writer_packet(struct packet_writer *writer, const cuframes_packet_t *packet)
+{
+    (void)writer;
+    (void)packet;
+    return packet_writer_fail(CUFRAMES_ERR_NOT_FOUND, "%s", REMEDY);
+}
+
+int packet_writer_flush(struct packet_writer *writer, bool force)
+{
+    (void)writer;
+    (void)force;
+    return CUFRAMES_OK;
+}
+
+uint64_t packet_writer_refused(const struct packet_writer *writer)
+{
+    (void)writer;
+    return 0;
+}
+
+int packet_writer_close(struct packet_writer *writer)
+{
+    (void)writer;
+    return CUFRAMES_OK;
+}
+
+void packet_writer_abandon(struct packet_writer *writer)
+{
+    (void)writer;
 }

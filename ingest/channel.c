@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "packets.h"
 
 /* Rows that start at a cache line suit vector code on both sides. */
 #define PITCH_ALIGNMENT 64
@@ -95,6 +96,37 @@ static void announce(const struct channel *channel, const struct geometry *geome
         slot_count(channel, geometry) - geometry->decoder_slots, geometry->decoder_slots);
 }
 
+/* The ring comes at once: who attaches in this moment is to find it. Under the lock. */
+static int make(struct channel *channel, const cuframes_publisher_config_t *config)
+{
+    int err = cuframes_publisher_create(config, &channel->publisher);
+
+    if (!err && channel->with_packets)
+        err = packets_enable(channel->publisher, channel->options);
+    return err;
+}
+
+bool channel_open_packets(struct channel *channel)
+{
+    const struct options *options = channel->options;
+    const cuframes_publisher_config_t config = {
+        .key = options->key,
+        .flags = CUFRAMES_PUBLISHER_PACKETS_ONLY,
+        .socket_mode = options->socket_mode,
+        .socket_group = options->socket_group,
+        .runtime_dir = options->runtime_dir,
+    };
+    int err = CUFRAMES_OK;
+
+    pthread_mutex_lock(&channel->lock);
+    if (!channel->publisher)
+        err = make(channel, &config);
+    if (err)
+        snprintf(channel->error, sizeof(channel->error), "%s", cuframes_last_error());
+    pthread_mutex_unlock(&channel->lock);
+    return !err;
+}
+
 /* Makes the channel, or its next generation, of this geometry. Under the lock. */
 static int follow(struct channel *channel, const struct geometry *wanted)
 {
@@ -106,7 +138,7 @@ static int follow(struct channel *channel, const struct geometry *wanted)
     if (channel->publisher)
         err = cuframes_publisher_reconfigure(channel->publisher, &config);
     else
-        err = cuframes_publisher_create(&config, &channel->publisher);
+        err = make(channel, &config);
     if (err) {
         snprintf(channel->error, sizeof(channel->error), "%s", cuframes_last_error());
         atomic_store(&channel->failed, true);

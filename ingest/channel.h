@@ -35,12 +35,16 @@ struct channel {
     struct geometry geometry;
     int32_t fps_num, fps_den; /* of the input */
     int32_t stream_sar_num, stream_sar_den;
+    bool with_packets;  /* the publisher gets a packet ring; set before there can be one */
     atomic_bool failed; /* `error` says why no channel could be made */
     char error[512];
 };
 
 int channel_init(struct channel *channel, const struct options *options, int32_t gpu);
 void channel_fini(struct channel *channel);
+
+/* Makes a channel without frames (--decode off). False: `error` says why. */
+bool channel_open_packets(struct channel *channel);
 
 /*
  * Gives a slot of the geometry `wanted`, making the channel or a new generation of it where the

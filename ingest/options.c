@@ -21,6 +21,8 @@
 
 #define DEFAULT_TIMEOUT_S      10
 #define DEFAULT_ACK_TIMEOUT_MS 200
+#define DEFAULT_PACKET_KEEP_S  10
+#define DEFAULT_STOP_S         5
 #define URL_SIZE               8192
 
 enum option_id {
@@ -56,7 +58,11 @@ enum option_id {
     OPT_DECODE,
     OPT_GPU,
     OPT_CUDA_DEVICE,
+    OPT_ON_DEMAND_STOP,
     OPT_PACKET_RING,
+    OPT_NO_PACKETS,
+    OPT_PACKET_STREAMS,
+    OPT_PACKET_KEEP,
     OPT_HELP
 };
 
@@ -96,14 +102,13 @@ static const struct option long_options[] = {
     {"decode", required_argument, NULL, OPT_DECODE},
     {"gpu", required_argument, NULL, OPT_GPU},
     {"cuda-device", required_argument, NULL, OPT_CUDA_DEVICE},
+    {"on-demand-stop", required_argument, NULL, OPT_ON_DEMAND_STOP},
     {"enable-packet-ring", no_argument, NULL, OPT_PACKET_RING},
+    {"no-packets", no_argument, NULL, OPT_NO_PACKETS},
+    {"packet-streams", required_argument, NULL, OPT_PACKET_STREAMS},
+    {"packet-keep", required_argument, NULL, OPT_PACKET_KEEP},
     {"help", no_argument, NULL, OPT_HELP},
     {0},
-};
-
-/* What was asked for that this version cannot do; said once the reports are open. */
-struct requests {
-    bool packet_ring;
 };
 
 static bool wrong(const char *format, ...) CUFRAMES_PRINTF(1, 2);
@@ -213,6 +218,35 @@ static bool parse_log(const char *text, struct options *options)
     return true;
 }
 
+static bool parse_packet_streams(const char *text, struct options *options)
+{
+    static const char *const words[] = {"all", "video", NULL};
+    int index;
+
+    if (!parse_word("packet-streams", text, words, &index))
+        return false;
+    options->packet_video_only = index == 1;
+    return true;
+}
+
+static bool parse_packet_kind(int id, const char *value, struct options *o)
+{
+    switch (id) {
+    case OPT_ON_DEMAND_STOP:
+        return parse_double("on-demand-stop", value, 0, 86400, &o->on_demand_stop_s);
+    case OPT_PACKET_RING:
+    case OPT_NO_PACKETS:
+        o->packets = id == OPT_PACKET_RING;
+        return true;
+    case OPT_PACKET_STREAMS:
+        return parse_packet_streams(value, o);
+    case OPT_PACKET_KEEP:
+        return parse_double("packet-keep", value, 0.1, 3600, &o->packet_keep_s);
+    default:
+        return wrong("an option has no code: a bug");
+    }
+}
+
 static bool parse_memory(const char *text, struct options *options)
 {
     static const char *const words[] = {"auto", "host", "cuda", NULL};
@@ -226,12 +260,17 @@ static bool parse_memory(const char *text, struct options *options)
 
 static bool parse_decode(const char *text, struct options *options)
 {
-    static const char *const words[] = {"auto", "nvdec", "cpu", NULL};
+    static const char *const words[] = {"auto", "nvdec", "cpu", "on-demand", "off", NULL};
     int index = 0;
 
     if (!parse_word("decode", text, words, &index))
         return false;
-    options->decode = (enum decode)index;
+    if (strcmp(text, "on-demand") == 0)
+        options->when = DECODE_ON_DEMAND;
+    else if (strcmp(text, "off") == 0)
+        options->when = DECODE_OFF;
+    else
+        options->decode = (enum decode)index;
     return true;
 }
 
@@ -370,7 +409,7 @@ static bool parse_input_kind(int id, char *value, struct options *o)
         o->loop = true;
         return true;
     default:
-        return wrong("an option has no code: a bug");
+        return parse_packet_kind(id, value, o);
     }
 }
 
@@ -414,7 +453,7 @@ static bool parse_channel_kind(int id, char *value, struct options *o)
     }
 }
 
-static bool parse_one(int id, char *value, struct options *o, struct requests *requests)
+static bool parse_one(int id, char *value, struct options *o)
 {
     switch (id) {
     case OPT_THREADS:
@@ -433,19 +472,9 @@ static bool parse_one(int id, char *value, struct options *o, struct requests *r
         o->gpu = value;
         o->gpu_if_there = id == OPT_CUDA_DEVICE;
         return true;
-    case OPT_PACKET_RING:
-        requests->packet_ring = true;
-        return true;
     default:
         return parse_channel_kind(id, value, o);
     }
-}
-
-static void say_what_is_missing(const struct requests *requests)
-{
-    if (requests->packet_ring)
-        log_line(CUFRAMES_LOG_WARNING, "--enable-packet-ring: this version does not share packets; "
-                                       "subscribers get pictures only");
 }
 
 static bool name_renditions(struct options *o)
@@ -458,13 +487,26 @@ static bool name_renditions(struct options *o)
     return true;
 }
 
+/* What makes no sense together. */
+static bool check_decode(const struct options *o)
+{
+    if (o->when != DECODE_OFF)
+        return true;
+    if (!o->packets)
+        return wrong("--decode off with --no-packets leaves nothing to share");
+    if (o->width || o->format_given || o->max_fps > 0 || o->rendition_count > 0)
+        return wrong("--size, --format, --fps and --output are about frames, of which there are "
+                     "none with --decode off");
+    return true;
+}
+
 static bool check(struct options *o)
 {
     if (!o->key)
         return wrong("--key is missing: give the channel a name");
     if (cuframes_check_key(o->key))
         return wrong("--key: %s", cuframes_last_error());
-    if (!name_renditions(o))
+    if (!name_renditions(o) || !check_decode(o))
         return false;
     if (!o->input)
         return wrong("there is no input: give a URL, a file or a device");
@@ -495,7 +537,6 @@ static int long_form(int id)
 
 static bool parse_all(struct options *o, int argc, char **argv, bool *help)
 {
-    struct requests requests = {0};
     int id;
 
     optind = 0; /* starts getopt again: another part of the process may have used it */
@@ -508,14 +549,13 @@ static bool parse_all(struct options *o, int argc, char **argv, bool *help)
         if (id == '?' || id == ':')
             return wrong("%s %s; --help lists the options", argv[optind - 1],
                          id == ':' ? "needs a value" : "is not an option");
-        if (!parse_one(long_form(id), optarg, o, &requests))
+        if (!parse_one(long_form(id), optarg, o))
             return false;
     }
     for (; optind < argc; optind++)
         if (!input_from_argument(argv[optind], o))
             return false;
     log_open(o->progname, o->log_level);
-    say_what_is_missing(&requests);
     return check(o);
 }
 
@@ -528,6 +568,9 @@ bool options_parse(struct options *options, int argc, char **argv, const char *p
         .progname = progname,
         .timeout_s = DEFAULT_TIMEOUT_S,
         .reconnect = true,
+        .packets = true,
+        .packet_keep_s = DEFAULT_PACKET_KEEP_S,
+        .on_demand_stop_s = DEFAULT_STOP_S,
         .ack_timeout_ms = DEFAULT_ACK_TIMEOUT_MS,
         .slots = CUFRAMES_DEFAULT_SLOTS,
         .log_level = CUFRAMES_LOG_INFO,

@@ -14,6 +14,8 @@
 
 /* Who decodes. */
 enum decode { DECODE_AUTO, DECODE_NVDEC, DECODE_CPU };
+/* When. */
+enum decode_when { DECODE_ALWAYS, DECODE_ON_DEMAND, DECODE_OFF };
 
 enum transport { TRANSPORT_TCP, TRANSPORT_UDP, TRANSPORT_AUTO };
 
@@ -32,7 +34,13 @@ struct options {
     const char *gpu;          /* number or UUID; NULL = the first */
     bool gpu_if_there;        /* --cuda-device: the processor decodes where there is none */
     cuframes_memory_t memory; /* AUTO: where the pictures are decoded */
-    int32_t width, height;    /* 0 = as decoded */
+    enum decode_when when;
+    double on_demand_stop_s; /* go on decoding so long without a subscriber */
+    bool packets;            /* share them */
+    bool packet_video_only;
+    double packet_keep_s; /* seconds that the packet ring keeps */
+
+    int32_t width, height; /* 0 = as decoded */
     bool format_given;
     cuframes_format_t format;
     double max_fps; /* 0 = all */

@@ -24,12 +24,16 @@ int output_init(struct output *output, const struct options *options, struct cha
         .pictures = pictures,
         .nvdec = nvdec,
     };
+    output->held = av_frame_alloc();
+    if (!output->held)
+        return AVERROR(ENOMEM);
     filler_init(&output->filler, nvdec->gpu);
     return renditions_init(&output->renditions, options, nvdec->gpu);
 }
 
 void output_fini(struct output *output)
 {
+    av_frame_free(&output->held);
     filler_fini(&output->filler);
     renditions_fini(&output->renditions);
 }
@@ -49,15 +53,15 @@ static bool is_corrupt(const AVFrame *frame)
 }
 
 static cuframes_frame_meta_t describe(const struct output *output, const AVFrame *frame,
-                                      int64_t pts_ns)
+                                      const struct stamp *stamp, int64_t pts_ns)
 {
-    struct stamp stamp = {.source = CUFRAMES_CLOCK_UNKNOWN, .capture_ns = CUFRAMES_NO_TIME};
     cuframes_frame_meta_t meta = {.pts_ns = pts_ns, .color = pixfmt_frame_color(frame)};
 
-    stamps_find(&output->stamps, frame, &stamp);
-    meta.capture_ns = stamp.capture_ns;
-    meta.capture_source = stamp.source;
+    meta.capture_ns = stamp->capture_ns;
+    meta.capture_source = stamp->source;
+    meta.packet_seq = stamp->packet_seq;
     meta.flags = (is_key(frame) ? CUFRAMES_FRAME_KEY : 0) |
+                 (stamp->packet_known ? CUFRAMES_FRAME_PACKET : 0) |
                  (is_corrupt(frame) ? CUFRAMES_FRAME_CORRUPT : 0) |
                  (output->breaks != output->breaks_told ? CUFRAMES_FRAME_DISCONTINUITY : 0);
     meta.crop = (cuframes_rect_t){
@@ -69,8 +73,15 @@ static cuframes_frame_meta_t describe(const struct output *output, const AVFrame
     return meta;
 }
 
-/* --wait-subscribers: once the channel is there, and before its first frame. */
-static enum output_result wait_for_subscribers(struct output *output)
+static struct stamp find_stamp(const struct output *output, const AVFrame *frame)
+{
+    struct stamp stamp = {.source = CUFRAMES_CLOCK_UNKNOWN, .capture_ns = CUFRAMES_NO_TIME};
+
+    stamps_find(&output->stamps, frame, &stamp);
+    return stamp;
+}
+
+enum output_result output_wait_for_subscribers(struct output *output)
 {
     int64_t deadline = cuframes_now_ns() + INT64_C(1000000000) * SUBSCRIBER_PATIENCE_S;
     uint32_t wanted = (uint32_t)output->options->wait_subscribers;
@@ -95,10 +106,20 @@ static enum output_result wait_for_subscribers(struct output *output)
     return OUTPUT_OK;
 }
 
+bool output_can_wait(const struct output *output)
+{
+    if (output->options->wait_subscribers == 0 || output->subscribers_came)
+        return true;
+    for (int i = 0; i < output->renditions.count; i++)
+        if (!output->renditions.list[i].channel.publisher)
+            return false;
+    return true;
+}
+
 static enum output_result publish(struct output *output, cuframes_buffer_t *buffer,
                                   const cuframes_frame_meta_t *meta)
 {
-    enum output_result waited = wait_for_subscribers(output);
+    enum output_result waited = output_wait_for_subscribers(output);
     int err;
 
     if (waited != OUTPUT_OK)
@@ -218,7 +239,8 @@ void output_break(struct output *output, enum timeline_break kind)
 }
 
 /* The frame's time on the channel's time line. */
-static int64_t place_in_time(struct output *output, const AVFrame *frame, AVRational time_base)
+static int64_t place_in_time(struct output *output, const AVFrame *frame, const struct stamp *stamp,
+                             AVRational time_base)
 {
     int64_t ts = frame->best_effort_timestamp;
     int64_t pts_ns = CUFRAMES_NO_TIME;
@@ -226,25 +248,52 @@ static int64_t place_in_time(struct output *output, const AVFrame *frame, AVRati
 
     if (ts != AV_NOPTS_VALUE)
         pts_ns = av_rescale_q(ts, time_base, (AVRational){1, NANOSECONDS});
-    pts_ns = timeline_map(&output->timeline, pts_ns, &jumped);
+    if (stamp->placed && pts_ns != CUFRAMES_NO_TIME)
+        pts_ns = timeline_follow(&output->timeline, pts_ns, stamp->offset_ns, &jumped);
+    else
+        pts_ns = timeline_map(&output->timeline, pts_ns, &jumped);
     output->breaks += jumped;
     return pts_ns;
 }
 
-enum output_result output_frame(struct output *output, AVFrame *frame, AVRational time_base)
+void output_hold_back(struct output *output, bool hold_back)
 {
-    int64_t pts_ns = place_in_time(output, frame, time_base);
+    output->holds_back = hold_back;
+}
+
+void output_pause(struct output *output)
+{
+    output->idle = true;
+}
+
+void output_resume(struct output *output)
+{
+    output->idle = false;
+    output_break(output, TIMELINE_ELAPSED);
+}
+
+static enum output_result hold(struct output *output, AVFrame *frame, AVRational time_base)
+{
+    av_frame_unref(output->held);
+    av_frame_move_ref(output->held, frame);
+    output->held_time_base = time_base;
+    return OUTPUT_OK;
+}
+
+static enum output_result show(struct output *output, AVFrame *frame, AVRational time_base)
+{
+    struct stamp stamp = find_stamp(output, frame);
+    int64_t pts_ns = place_in_time(output, frame, &stamp, time_base);
     bool keep = timeline_keep(&output->timeline, pts_ns, output->options->max_fps);
     enum output_result result = OUTPUT_OK;
     cuframes_frame_meta_t meta;
 
-    output->counters.decoded++;
     output->counters.limited += !keep;
     if (!keep && output->renditions.count == 0)
         return OUTPUT_OK;
     if (output->paced && !timeline_pace(&output->timeline, pts_ns))
         return OUTPUT_STOP;
-    meta = describe(output, frame, pts_ns);
+    meta = describe(output, frame, &stamp, pts_ns);
     if (!renditions_open(&output->renditions, frame, output->channel))
         return OUTPUT_FAILED;
     if (keep)
@@ -255,4 +304,20 @@ enum output_result output_frame(struct output *output, AVFrame *frame, AVRationa
     if (frame->format == AV_PIX_FMT_CUDA && !nvdec_renew_pool(output->nvdec))
         result = OUTPUT_FAILED;
     return result;
+}
+
+enum output_result output_held_back(struct output *output)
+{
+    enum output_result result = OUTPUT_OK;
+
+    if (output->held->buf[0])
+        result = show(output, output->held, output->held_time_base);
+    av_frame_unref(output->held);
+    return result;
+}
+
+enum output_result output_frame(struct output *output, AVFrame *frame, AVRational time_base)
+{
+    output->counters.decoded++;
+    return output->holds_back ? hold(output, frame, time_base) : show(output, frame, time_base);
 }

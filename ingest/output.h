@@ -42,6 +42,10 @@ struct output {
     bool paced; /* play at the pictures' own speed */
     /* How often a picture did not follow the one before, and how many of these frames have told. */
     unsigned breaks, breaks_told;
+    bool holds_back; /* keeps the newest picture here instead of publishing it */
+    bool idle;       /* on demand, and nobody asks */
+    AVFrame *held;
+    AVRational held_time_base;
     bool subscribers_came;
     bool copy_explained;
 };
@@ -59,6 +63,19 @@ void output_fini(struct output *output);
 
 /* The next picture does not follow the last one. */
 void output_break(struct output *output, enum timeline_break kind);
+
+/* --wait-subscribers: once the channel is there, before its first frame or packet. */
+enum output_result output_wait_for_subscribers(struct output *output);
+/* Whether that can be fulfilled: every channel is there, or nobody is waited for. */
+bool output_can_wait(const struct output *output);
+
+/* While it holds back, pictures are not published; output_held_back() publishes the newest of them. */
+void output_hold_back(struct output *output, bool hold_back);
+enum output_result output_held_back(struct output *output);
+
+/* No pictures come until output_resume(); the next one does not follow the last. */
+void output_pause(struct output *output);
+void output_resume(struct output *output);
 
 /* Publishes a frame, unless it is left out. `time_base` is that of its time stamps. */
 enum output_result output_frame(struct output *output, AVFrame *frame, AVRational time_base);

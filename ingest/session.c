@@ -12,7 +12,9 @@
 
 #include "decoder.h"
 #include "log.h"
+#include "on_demand.h"
 #include "output.h"
+#include "packets.h"
 #include "shutdown.h"
 #include "source.h"
 #include "status.h"
@@ -41,11 +43,16 @@ struct run {
     struct output output;
     struct source source;
     struct decoder decoder;
+    bool decoding; /* the decoder is open */
+    struct packets packets;
+    struct on_demand on_demand;
+    struct timeline packet_pace; /* --realtime, where frames do not set the pace */
     struct status status;
     AVPacket *packet;
     bool live;
     bool connected_once;
     uint64_t decoded_before; /* pictures of the sessions before this one */
+    uint64_t packets_before; /* the same of packets */
     int64_t pause_ns;
     int64_t opened_ns;
     char said[512]; /* the newest failure that was said, and when */
@@ -98,6 +105,13 @@ static enum session_end end_of_output(enum output_result result)
     return result == OUTPUT_STOP ? SESSION_DONE : SESSION_FAILED;
 }
 
+/* Without a decoder. */
+static void announce_packets(const struct run *run)
+{
+    log_line(CUFRAMES_LOG_INFO, "reading %s%s, without decoding it", run->options->input,
+             run->live ? ", live" : "");
+}
+
 static void announce(const struct run *run)
 {
     const AVCodecContext *codec = run->decoder.codec;
@@ -117,6 +131,53 @@ static void announce(const struct run *run)
              codec->thread_count == 1 ? "" : "s");
 }
 
+static enum source_verdict open_packets_only(struct run *run)
+{
+    if (run->packets.count == 0) {
+        snprintf(run->source.error, sizeof(run->source.error),
+                 "there is nothing encoded in it to share (--decode off)");
+        return SOURCE_PERMANENT;
+    }
+    if (channel_open_packets(&run->channel))
+        return SOURCE_OK;
+    snprintf(run->source.error, sizeof(run->source.error), "%s", run->channel.error);
+    return SOURCE_PERMANENT;
+}
+
+static enum source_verdict open_decoder(struct run *run)
+{
+    enum source_verdict verdict = decoder_open(&run->decoder, &run->source, &run->output);
+
+    run->decoding = verdict == SOURCE_OK;
+    return verdict;
+}
+
+static void close_decoder(struct run *run)
+{
+    decoder_close(&run->decoder);
+    run->decoding = false;
+}
+
+/* What the session's packets are for. */
+static enum source_verdict open_outputs(struct run *run)
+{
+    if (run->options->packets)
+        packets_open(&run->packets, &run->source);
+    if (run->options->when == DECODE_OFF)
+        return open_packets_only(run);
+    /* On demand: the first picture makes the channel, later sessions decode when asked. */
+    if (run->options->when == DECODE_ON_DEMAND && run->output.counters.published > 0)
+        return SOURCE_OK;
+    return open_decoder(run);
+}
+
+/* The input starts over. */
+static void start_over(struct run *run, enum timeline_break kind)
+{
+    output_break(&run->output, kind);
+    packet_clock_break(&run->packets.clock, kind);
+}
+
 static enum source_verdict open_session(struct run *run)
 {
     enum source_verdict verdict = source_open(&run->source, run->options);
@@ -124,28 +185,40 @@ static enum source_verdict open_session(struct run *run)
     if (verdict != SOURCE_OK)
         return verdict;
     run->live = run->source.live;
-    run->output.paced = run->options->realtime && !run->live;
+    run->output.paced =
+        run->options->realtime && !run->live && run->options->when == DECODE_ALWAYS;
     stamps_reset(&run->output.stamps);
-    verdict = decoder_open(&run->decoder, &run->source, &run->output);
+    verdict = open_outputs(run);
     if (verdict != SOURCE_OK)
         return verdict;
     if (run->connected_once && run->live) {
         run->output.counters.reconnects++;
-        output_break(&run->output, TIMELINE_ELAPSED);
+        start_over(run, TIMELINE_ELAPSED);
     }
     run->connected_once = true;
     run->opened_ns = cuframes_now_ns();
     run->decoded_before = run->output.counters.decoded;
+    run->packets_before = run->packets.next_seq;
     run->said[0] = '\0';
-    if (run->output.counters.loops == 0)
+    if (run->output.counters.loops == 0 && run->decoding)
         announce(run);
+    else if (run->output.counters.loops == 0)
+        announce_packets(run);
     return SOURCE_OK;
 }
 
 static void close_session(struct run *run)
 {
-    decoder_close(&run->decoder);
+    close_decoder(run);
+    on_demand_forget(&run->on_demand);
     source_close(&run->source);
+}
+
+/* Whether the file that has ended was of any use. */
+static bool was_of_use(const struct run *run)
+{
+    return run->output.counters.decoded > run->decoded_before ||
+           (run->options->when != DECODE_ALWAYS && run->packets.next_seq > run->packets_before);
 }
 
 /*
@@ -153,27 +226,142 @@ static void close_session(struct run *run)
  */
 static enum session_end end_of_file(struct run *run)
 {
-    if (run->output.counters.decoded == run->decoded_before) {
+    if (!was_of_use(run)) {
         log_line(CUFRAMES_LOG_ERROR, "%s: no picture in it could be decoded", run->options->input);
         return SESSION_FAILED;
     }
     if (!run->options->loop)
         return SESSION_DONE;
     run->output.counters.loops++;
-    output_break(&run->output, TIMELINE_NEXT_FRAME);
+    start_over(run, TIMELINE_NEXT_FRAME);
     return SESSION_AGAIN;
+}
+
+static enum output_result decode(struct run *run, AVPacket *packet, const struct stamp *stamp)
+{
+    if (run->decoder.codec) /* the GPU's may be about to be made again */
+        stamps_note(&run->output.stamps, run->decoder.codec, packet, stamp);
+    return decoder_feed(&run->decoder, &run->output, packet);
+}
+
+/* Decodes from the newest key frame to now, and shows what comes out last. */
+static enum output_result catch_up(struct run *run)
+{
+    const struct on_demand *kept = &run->on_demand;
+    enum output_result result = OUTPUT_OK;
+
+    output_hold_back(&run->output, true);
+    for (size_t i = 0; i < kept->count && result == OUTPUT_OK; i++)
+        result = decode(run, kept->kept[i].packet, &kept->kept[i].stamp);
+    output_hold_back(&run->output, false);
+    return result == OUTPUT_OK ? output_held_back(&run->output) : result;
+}
+
+static enum output_result start_decoding(struct run *run)
+{
+    enum source_verdict verdict;
+
+    if (!run->on_demand.usable)
+        return OUTPUT_OK; /* until the next key frame */
+    log_line(CUFRAMES_LOG_INFO, "somebody reads frames: decoding, from %zu packets back",
+             run->on_demand.count - 1);
+    output_resume(&run->output);
+    verdict = open_decoder(run);
+    if (verdict != SOURCE_OK) {
+        log_line(CUFRAMES_LOG_ERROR, "%s", run->source.error);
+        return OUTPUT_FAILED;
+    }
+    return catch_up(run);
+}
+
+static enum output_result stop_decoding(struct run *run)
+{
+    log_line(CUFRAMES_LOG_INFO, "nobody reads frames: decoding pauses until somebody does");
+    close_decoder(run);
+    output_pause(&run->output);
+    return OUTPUT_OK;
+}
+
+/* A packet of the video, with --decode on-demand. */
+static enum output_result decode_on_demand(struct run *run, AVPacket *packet,
+                                           const struct stamp *stamp)
+{
+    bool decoding = run->decoding;
+    bool wanted = on_demand_wanted(&run->on_demand, &run->output, decoding);
+
+    on_demand_keep(&run->on_demand, packet, stamp);
+    if (decoding && wanted)
+        return decode(run, packet, stamp);
+    if (decoding)
+        return stop_decoding(run);
+    return wanted ? start_decoding(run) : OUTPUT_OK;
+}
+
+/* Packets that waited for the channel go out as soon as it is there. */
+static enum output_result flush_packets(struct run *run)
+{
+    enum output_result result;
+
+    if (!packets_pending(&run->packets) || !output_can_wait(&run->output))
+        return OUTPUT_OK;
+    result = output_wait_for_subscribers(&run->output);
+    return result == OUTPUT_OK ? packets_flush(&run->packets) : result;
+}
+
+static enum output_result decode_if_wanted(struct run *run, AVPacket *packet,
+                                           const struct stamp *stamp)
+{
+    if (!run->source.video || packet->stream_index != run->source.video->index)
+        return OUTPUT_OK;
+    if (run->options->when == DECODE_ALWAYS)
+        return decode(run, packet, stamp);
+    return run->options->when == DECODE_ON_DEMAND ? decode_on_demand(run, packet, stamp)
+                                                    : OUTPUT_OK;
+}
+
+/* --realtime, where the frames do not set the pace. */
+static bool pace_packets(struct run *run, const struct stamp *stamp)
+{
+    if (!run->options->realtime || run->live || run->options->when == DECODE_ALWAYS)
+        return true;
+    return timeline_pace(&run->packet_pace, stamp->dts_ns);
+}
+
+static enum output_result share_and_decode(struct run *run, AVPacket *packet)
+{
+    const AVStream *stream = run->source.format->streams[packet->stream_index];
+    struct stamp stamp = stamps_capture(run->source.format, packet, run->live);
+    enum output_result result = OUTPUT_OK;
+
+    if (run->options->packets)
+        result = packets_take(&run->packets, packet, stream->time_base, &stamp);
+    if (result == OUTPUT_OK)
+        result = flush_packets(run);
+    if (result == OUTPUT_OK && !pace_packets(run, &stamp))
+        return OUTPUT_STOP;
+    if (result == OUTPUT_OK)
+        result = decode_if_wanted(run, packet, &stamp);
+    return result == OUTPUT_OK ? flush_packets(run) : result;
 }
 
 static enum output_result feed_packet(struct run *run)
 {
-    enum output_result result;
+    enum output_result result = share_and_decode(run, run->packet);
 
-    if (run->live && run->decoder.codec)
-        stamps_note(&run->output.stamps, run->source.format, run->decoder.codec, run->packet);
-    result = decoder_feed(&run->decoder, &run->output, run->packet);
     av_packet_unref(run->packet);
     status_tick(&run->status, &run->output);
     return result;
+}
+
+/* What is still inside comes out. */
+static enum output_result drain(struct run *run)
+{
+    enum output_result result = OUTPUT_OK;
+
+    packets_end(&run->packets);
+    if (run->decoding)
+        result = decoder_feed(&run->decoder, &run->output, NULL);
+    return result == OUTPUT_OK ? flush_packets(run) : result;
 }
 
 /* Reads until something ends. */
@@ -185,8 +373,7 @@ static enum session_end read_all(struct run *run)
 
         if (verdict == SOURCE_STOP)
             return SESSION_DONE;
-        result = verdict == SOURCE_OK ? feed_packet(run)
-                                      : decoder_feed(&run->decoder, &run->output, NULL);
+        result = verdict == SOURCE_OK ? feed_packet(run) : drain(run);
         if (result != OUTPUT_OK)
             return end_of_output(result);
         if (shutdown_requested())
@@ -235,6 +422,8 @@ static bool find_gpu(struct run *run)
     const struct options *options = run->options;
     const char *needed = needs_gpu(options);
 
+    if (options->when == DECODE_OFF)
+        return true;
     if (!*needed && (options->decode == DECODE_CPU || options->memory == CUFRAMES_MEMORY_HOST)) {
         snprintf(run->gpu.why, sizeof(run->gpu.why), "%s",
                  options->decode == DECODE_CPU ? "--decode cpu" : "--memory host");
@@ -275,9 +464,14 @@ int session_run(const struct options *options)
     run->pause_ns = FIRST_PAUSE_NS;
     srandom((unsigned)cuframes_now_ns());
     if (start(run)) {
+        packets_init(&run->packets, options, &run->channel);
         end = run_sessions(run);
         if (run->output.counters.decoded > 0)
             status_summary(&run->output);
+        if (run->packets.published > 0)
+            status_packets(&run->packets);
+        on_demand_fini(&run->on_demand);
+        packets_fini(&run->packets);
         output_fini(&run->output);
         pictures_fini(&run->pictures);
         nvdec_fini(&run->nvdec);

@@ -84,6 +84,11 @@ static enum source_verdict fail(struct source *source, int averror)
     return source_explain(source->options, averror, source->error, sizeof(source->error));
 }
 
+static bool wants_sound(const struct options *options)
+{
+    return options->packets && !options->packet_video_only;
+}
+
 /* Options that suit the kind of input; what the user gave comes first. */
 static void default_options(const struct options *options, AVDictionary **dict)
 {
@@ -93,8 +98,9 @@ static void default_options(const struct options *options, AVDictionary **dict)
     av_dict_copy(dict, options->input_options, 0);
     if (rtsp && transports[options->transport])
         av_dict_set(dict, "rtsp_transport", transports[options->transport], AV_DICT_DONT_OVERWRITE);
-    if (rtsp) /* no audio over the network that nobody hears */
-        av_dict_set(dict, "allowed_media_types", "video", AV_DICT_DONT_OVERWRITE);
+    if (rtsp) /* nothing over the network that nobody gets */
+        av_dict_set(dict, "allowed_media_types", wants_sound(options) ? "video+audio" : "video",
+                    AV_DICT_DONT_OVERWRITE);
     if (is_v4l2(options))
         av_dict_set(dict, "timestamps", "abs", AV_DICT_DONT_OVERWRITE);
     if (source_name_is_live(options)) {
@@ -164,6 +170,45 @@ static enum source_verdict open_input(struct source *source)
     return verdict;
 }
 
+static bool is_picture_beside(const AVStream *stream)
+{
+    return stream->disposition & AV_DISPOSITION_ATTACHED_PIC;
+}
+
+/* Whether a stream belongs to the video: not to another program, or to another variant of it. */
+static bool in_same_program(const struct source *source, const AVStream *stream)
+{
+    AVProgram *program = NULL;
+
+    if (!source->video || source->format->nb_programs == 0)
+        return true;
+    while ((program = av_find_program_from_stream(source->format, program, source->video->index)))
+        for (unsigned i = 0; i < program->nb_stream_indexes; i++)
+            if (program->stream_index[i] == (unsigned)stream->index)
+                return true;
+    return false;
+}
+
+/* The demuxer leaves out what is not wanted. Returns how many streams are. */
+static int choose_streams(struct source *source)
+{
+    AVFormatContext *format = source->format;
+    int wanted = 0;
+
+    for (unsigned i = 0; i < format->nb_streams; i++) {
+        AVStream *stream = format->streams[i];
+        enum AVMediaType type = stream->codecpar->codec_type;
+        bool want = stream == source->video ||
+                    (source->options->packets && type == AVMEDIA_TYPE_VIDEO) ||
+                    (wants_sound(source->options) && type == AVMEDIA_TYPE_AUDIO);
+
+        want = want && !is_picture_beside(stream) && in_same_program(source, stream);
+        stream->discard = want ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+        wanted += want;
+    }
+    return wanted;
+}
+
 static enum source_verdict find_video(struct source *source)
 {
     AVFormatContext *format = source->format;
@@ -178,12 +223,10 @@ static enum source_verdict find_video(struct source *source)
     if (err < 0 || source->timed_out || shutdown_requested())
         return fail(source, err);
     index = av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
-    if (index < 0 || (format->streams[index]->disposition & AV_DISPOSITION_ATTACHED_PIC))
+    if (index >= 0 && !is_picture_beside(format->streams[index]))
+        source->video = format->streams[index];
+    if (choose_streams(source) == 0 || (!source->video && source->options->when != DECODE_OFF))
         return fail(source, AVERROR_STREAM_NOT_FOUND);
-    source->video = format->streams[index];
-    for (unsigned i = 0; i < format->nb_streams; i++)
-        if (i != (unsigned)index)
-            format->streams[i]->discard = AVDISCARD_ALL;
     return SOURCE_OK;
 }
 
@@ -240,7 +283,7 @@ enum source_verdict source_read(struct source *source, AVPacket *packet)
         }
         if (err < 0)
             return read_failed(source, err);
-        if (packet->stream_index == source->video->index)
+        if (source->format->streams[packet->stream_index]->discard != AVDISCARD_ALL)
             return SOURCE_OK;
         av_packet_unref(packet);
         if (interrupted(source))

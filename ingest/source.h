@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The input: opening it, reading packets of its video stream, and saying what is wrong in words
+ * The input: opening it, reading packets of its streams, and saying what is wrong in words
  * that help. Every call ends within the timeout or when the process shall end. One thread.
  */
 #pragma once
@@ -23,7 +23,7 @@ enum source_verdict {
 struct source {
     const struct options *options;
     AVFormatContext *format;
-    AVStream *video;
+    AVStream *video; /* what is decoded; NULL only with --decode off */
     bool live;
     int64_t deadline_ns;
     bool timed_out;
@@ -36,5 +36,5 @@ bool source_name_is_live(const struct options *options);
 enum source_verdict source_open(struct source *source, const struct options *options);
 void source_close(struct source *source);
 
-/* The next packet of the video stream. */
+/* The next packet of the video, and of what else is shared. */
 enum source_verdict source_read(struct source *source, AVPacket *packet);

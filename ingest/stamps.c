@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Capture times. FFmpeg's RTP input attaches the sender's wall clock to each packet once the
+ * Capture times, and the way past the decoder. FFmpeg's RTP input attaches the sender's wall clock to each packet once the
  * camera's first RTCP sender report is there; the stream's start in wall-clock time is the older
  * way to say it.
  */
@@ -121,20 +121,30 @@ void stamps_mark_frame(AVFrame *frame, int64_t mark)
 }
 #endif
 
-void stamps_note(struct stamps *stamps, const AVFormatContext *format, AVCodecContext *codec,
-                 AVPacket *packet)
+struct stamp stamps_capture(const AVFormatContext *format, const AVPacket *packet, bool live)
 {
-    struct stamp *stamp = &stamps->entries[stamps->count % STAMP_COUNT];
+    struct stamp stamp = {.source = CUFRAMES_CLOCK_UNKNOWN,
+                          .capture_ns = CUFRAMES_NO_TIME,
+                          .dts_ns = CUFRAMES_NO_TIME};
 
-    mark_packet(codec, packet, ++stamps->count); /* from 1: 0 is what no mark looks like */
-    if (device_clock(format, packet, &stamp->capture_ns)) {
-        stamp->source = CUFRAMES_CLOCK_DEVICE;
-    } else if (camera_clock(format, packet, &stamp->capture_ns)) {
-        stamp->source = CUFRAMES_CLOCK_CAMERA;
+    if (!live)
+        return stamp;
+    if (device_clock(format, packet, &stamp.capture_ns)) {
+        stamp.source = CUFRAMES_CLOCK_DEVICE;
+    } else if (camera_clock(format, packet, &stamp.capture_ns)) {
+        stamp.source = CUFRAMES_CLOCK_CAMERA;
     } else {
-        stamp->source = CUFRAMES_CLOCK_RECEIVED;
-        stamp->capture_ns = realtime_ns();
+        stamp.source = CUFRAMES_CLOCK_RECEIVED;
+        stamp.capture_ns = realtime_ns();
     }
+    return stamp;
+}
+
+void stamps_note(struct stamps *stamps, AVCodecContext *codec, AVPacket *packet,
+                 const struct stamp *stamp)
+{
+    stamps->entries[stamps->count % STAMP_COUNT] = *stamp;
+    mark_packet(codec, packet, ++stamps->count); /* from 1: 0 is what no mark looks like */
 }
 
 bool stamps_find(const struct stamps *stamps, const AVFrame *frame, struct stamp *found)

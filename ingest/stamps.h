@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * When a picture was taken, carried from its packet past the decoder to the frame by a number that
- * libavcodec hands through. One thread.
+ * What is known of a picture's packet, carried past the decoder to the frame by a number that
+ * libavcodec hands through: when it was taken, and where the packet went. One thread.
  */
 #pragma once
 
@@ -18,6 +18,11 @@
 struct stamp {
     int64_t capture_ns; /* CLOCK_REALTIME */
     cuframes_clock_source_t source;
+    bool packet_known; /* the packet is in the channel's packet ring */
+    uint64_t packet_seq;
+    bool placed;       /* the packet is on the channel's time line */
+    int64_t offset_ns; /* from the input's time to there */
+    int64_t dts_ns;    /* its decoding time there */
 };
 
 struct stamps {
@@ -32,12 +37,14 @@ void stamps_reset(struct stamps *stamps);
 void stamps_attach(AVCodecContext *codec);
 
 /*
- * Notes the capture time of a packet that arrived just now from a live input, and marks the packet
- * for `codec`, which gets it next: the camera's clock where RTCP gives it, the capture driver's for
- * devices, else now.
+ * A stamp with the capture time of a packet that arrived just now: the camera's clock where RTCP
+ * gives it, the capture driver's for devices, else now; unknown for a file.
  */
-void stamps_note(struct stamps *stamps, const AVFormatContext *format, AVCodecContext *codec,
-                 AVPacket *packet);
+struct stamp stamps_capture(const AVFormatContext *format, const AVPacket *packet, bool live);
+
+/* Notes a packet's stamp, and marks the packet for `codec`, which gets it next. */
+void stamps_note(struct stamps *stamps, AVCodecContext *codec, AVPacket *packet,
+                 const struct stamp *stamp);
 
 /*
  * For decoders that do not hand the mark through: what stamps_note() wrote for the packet that
@@ -46,5 +53,5 @@ void stamps_note(struct stamps *stamps, const AVFormatContext *format, AVCodecCo
 int64_t stamps_packet_mark(const AVCodecContext *codec, const AVPacket *packet);
 void stamps_mark_frame(AVFrame *frame, int64_t mark);
 
-/* The capture time of a decoded frame; false if it is not known. */
+/* The stamp of a decoded frame's packet; false if it is not known. */
 bool stamps_find(const struct stamps *stamps, const AVFrame *frame, struct stamp *found);

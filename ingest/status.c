@@ -27,9 +27,10 @@ static void make_line(struct status *status, const struct output *output, int64_
         cuframes_publisher_stats(output->channel->publisher, &stats);
     snprintf(line, size,
              "%s: %.1f fps, %" PRIu64 " frames, %u subscribers, %" PRIu64 " dropped, %" PRIu64
-             " copied, %" PRIu64 " damaged, %" PRIu64 " reconnects",
+             " copied, %" PRIu64 " damaged, %" PRIu64 " reconnects, %" PRIu64 " packets%s",
              output->options->key, fps, c->published, stats.subscribers, c->dropped, c->copied,
-             c->corrupt + c->errors, c->reconnects);
+             c->corrupt + c->errors, c->reconnects, stats.packets,
+             output->idle ? ", decoding pauses" : "");
 }
 
 static void make_rendition_line(const struct rendition *r, char *line, size_t size)
@@ -73,6 +74,13 @@ void status_tick(struct status *status, const struct output *output)
             log_lines(status, output, now);
         status->next_line_ns = now + interval;
     }
+}
+
+void status_packets(const struct packets *packets)
+{
+    log_line(CUFRAMES_LOG_INFO,
+             "packets: %" PRIu64 " shared; %" PRIu64 " too large, %" PRIu64 " left out",
+             packets->published, packets->oversized, packets->left_out);
 }
 
 void status_summary(const struct output *output)

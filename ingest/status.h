@@ -6,6 +6,7 @@
 #pragma once
 
 #include "output.h"
+#include "packets.h"
 
 struct status {
     int64_t next_tick_ns, next_line_ns;
@@ -17,3 +18,4 @@ struct status {
 void status_tick(struct status *status, const struct output *output);
 
 void status_summary(const struct output *output);
+void status_packets(const struct packets *packets);

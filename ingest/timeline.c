@@ -80,6 +80,21 @@ int64_t timeline_map(struct timeline *timeline, int64_t input_ns, bool *disconti
     return pts;
 }
 
+int64_t timeline_follow(struct timeline *timeline, int64_t input_ns, int64_t offset,
+                        bool *discontinuity)
+{
+    if (timeline->started && !timeline->broken && offset != timeline->offset) {
+        timeline->paced = timeline->limited = false;
+        *discontinuity = true;
+    }
+    timeline->offset = offset;
+    timeline->started = true;
+    timeline->broken = false;
+    timeline->last_ns = input_ns + offset;
+    timeline->last_wall_ns = cuframes_now_ns();
+    return timeline->last_ns;
+}
+
 bool timeline_pace(struct timeline *timeline, int64_t pts_ns)
 {
     int64_t now = cuframes_now_ns();

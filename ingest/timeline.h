@@ -38,6 +38,13 @@ void timeline_break(struct timeline *timeline, enum timeline_break kind);
  */
 int64_t timeline_map(struct timeline *timeline, int64_t input_ns, bool *discontinuity);
 
+/*
+ * The same for a picture whose packet has its place already, `offset` away from its own time: it
+ * goes where its packet is.
+ */
+int64_t timeline_follow(struct timeline *timeline, int64_t input_ns, int64_t offset,
+                        bool *discontinuity);
+
 /* Sleeps until the picture is due in real time; false if the process shall end. */
 bool timeline_pace(struct timeline *timeline, int64_t pts_ns);
 

@@ -2,9 +2,10 @@
 /*
  * A subscriber that writes one line for each frame, for the tests of the ingester:
  *
- *   seq missed pts_ns generation flags WIDTHxHEIGHT format source capture_ns published_ns md5
+ *   seq missed pts_ns generation flags WIDTHxHEIGHT format source capture_ns published_ns md5 packet
  *
- * md5 is that of the visible picture without padding, as ffmpeg's framemd5 has it.
+ * md5 is that of the visible picture without padding, as ffmpeg's framemd5 has it; packet is the
+ * number of the packet that the frame was decoded from, "-" if not known.
  *
  * framelog KEY [FRAMES [HOLD_MS [SKIP]]]: in order, until the channel ends or FRAMES frames came;
  * with HOLD_MS it holds every frame but the first SKIP for so long, with as many held at once as it
@@ -57,6 +58,7 @@ static void print_frame(const cuframes_frame_t *frame)
     cuframes_clock_source_t source;
     int64_t capture_ns = cuframes_frame_capture_ns(frame, &source);
     int32_t width, height;
+    uint64_t packet;
 
     cuframes_frame_size(frame, &width, &height);
     printf("%" PRIu64 " %" PRIu64 " %" PRId64 " %u %u %dx%d %s %d %" PRId64 " %" PRId64 " ",
@@ -65,7 +67,10 @@ static void print_frame(const cuframes_frame_t *frame)
            cuframes_format_name(cuframes_frame_format(frame)), (int)source, capture_ns,
            cuframes_frame_published_ns(frame));
     print_md5(frame);
-    printf("\n");
+    if (cuframes_frame_packet_seq(frame, &packet) == CUFRAMES_OK)
+        printf(" %" PRIu64 "\n", packet);
+    else
+        printf(" -\n");
     fflush(stdout);
 }
 

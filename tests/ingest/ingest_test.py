@@ -25,12 +25,12 @@ SKIPPED = 77
 # A signal ends the ingester well within a second; the rest is for machines with much else to do.
 PROMPT_S = 4
 
-DISCONTINUITY, CORRUPT, GENERATION, KEY = 1, 2, 4, 8
+DISCONTINUITY, CORRUPT, GENERATION, KEY, PACKET = 1, 2, 4, 8, 16
 UNKNOWN, RECEIVED, CAMERA = 0, 1, 2
 
 Frame = collections.namedtuple(
     "Frame",
-    "seq missed pts_ns generation flags size format source capture_ns published_ns md5",
+    "seq missed pts_ns generation flags size format source capture_ns published_ns md5 packet",
 )
 Summary = collections.namedtuple("Summary", "published copied dropped left_out damaged reconnects")
 
@@ -38,12 +38,12 @@ Summary = collections.namedtuple("Summary", "published copied dropped left_out d
 def parse_frames(text):
     frames = []
     for line in text.splitlines():
-        seq, missed, pts, generation, flags, size, name, source, capture, published, md5 = (
-            line.split()
-        )
+        (seq, missed, pts, generation, flags, size, name, source, capture, published, md5,
+         packet) = line.split()
         frames.append(
             Frame(int(seq), int(missed), int(pts), int(generation), int(flags), size, name,
-                  int(source), int(capture), int(published), md5)
+                  int(source), int(capture), int(published), md5,
+                  None if packet == "-" else int(packet))
         )
     return frames
 
