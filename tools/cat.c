@@ -2,12 +2,14 @@
 /*
  * cuframes cat: frames as a byte stream on stdout, for programs that know nothing of cuframes.
  * A frame is held while it is written, so a slow reader of the pipe is a slow subscriber.
+ * --packets is in cat_packets.c.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cat_packets.h"
 #include "command.h"
 #include "common/attach.h"
 #include "common/options.h"
@@ -21,9 +23,13 @@ enum stream_type { STREAM_RAW, STREAM_Y4M, STREAM_NUT };
 
 struct settings {
     cuframes_subscriber_config_t config;
+    const char *format; /* NULL = nut */
     enum stream_type type;
-    int64_t frames; /* 0 = no limit */
-    double seconds; /* 0 = no limit */
+    struct cat_packets_settings packets;
+    bool wants_packets;
+    bool frames_wanted; /* an option that is about frames was given */
+    int64_t frames;     /* 0 = no limit */
+    double seconds;     /* 0 = no limit */
     double wait_s;
     bool force;
 };
@@ -44,12 +50,25 @@ struct writer {
     uint64_t missed;
 };
 
-enum { ID_TYPE = 1, ID_FRAMES, ID_SECONDS, ID_MODE, ID_RECONNECT, ID_WAIT, ID_FORCE };
+enum {
+    ID_TYPE = 1,
+    ID_PACKETS,
+    ID_TO,
+    ID_FRAMES,
+    ID_SECONDS,
+    ID_MODE,
+    ID_RECONNECT,
+    ID_WAIT,
+    ID_FORCE
+};
 
 static const struct option_row rows[] = {
-    {ID_TYPE, "format", "raw|y4m|nut",
+    {ID_TYPE, "format", "FORMAT",
      "raw: planes without padding or header; y4m: YUV and gray,\n"
-     "with size and rate; nut (default): every format, with times"},
+     "with size and rate; nut (default): every format, with times;\n"
+     "with --packets: nut, mpegts, or annexb (H.264 or HEVC alone)"},
+    {ID_PACKETS, "packets", NULL, "the encoded packets instead of frames, from a key frame on"},
+    {ID_TO, "to", "unix:PATH", "packets to all who connect to this Unix socket"},
     {ID_FRAMES, "frames", "N", "end after so many frames"},
     {ID_SECONDS, "seconds", "S", "end after so many seconds"},
     {ID_MODE, "mode", "order|newest", "all frames in order (default), or the newest each time"},
@@ -63,22 +82,60 @@ static const struct usage usage = {
     .synopsis = "KEY [options]",
     .about = "Writes the frames of channel KEY to standard output:\n"
              "  cuframes cat cam1 | ffplay -f nut -\n"
-             "  cuframes cat cam1 --format y4m --frames 100 | ffmpeg -i - clip.mp4",
+             "  cuframes cat cam1 --format y4m --frames 100 | ffmpeg -i - clip.mp4\n"
+             "or its encoded packets:\n"
+             "  cuframes cat cam1 --packets --format mpegts | ffplay -\n"
+             "  cuframes cat cam1 --packets --format mpegts --to unix:/tmp/cam1.ts",
     .rows = rows,
 };
 
-static bool take_type(const struct options *o, struct settings *s)
+static bool choose_frame_format(struct settings *s)
 {
-    if (!strcmp(o->value, "raw"))
+    if (!strcmp(s->format, "raw"))
         s->type = STREAM_RAW;
-    else if (!strcmp(o->value, "y4m"))
+    else if (!strcmp(s->format, "y4m"))
         s->type = STREAM_Y4M;
-    else if (!strcmp(o->value, "nut"))
+    else if (!strcmp(s->format, "nut"))
         s->type = STREAM_NUT;
     else {
-        report_usage("--format: \"%s\" is not raw, y4m or nut", o->value);
+        report_usage("--format: \"%s\" is not raw, y4m or nut", s->format);
         return false;
     }
+    if (s->packets.socket_path) {
+        report_usage("--to is for packets: give --packets too");
+        return false;
+    }
+    return true;
+}
+
+static bool choose_packet_format(struct settings *s)
+{
+    enum packet_format *format = &s->packets.feed.format;
+
+    if (s->frames_wanted) {
+        report_usage("--frames and --mode are about frames, --packets is not");
+        return false;
+    }
+    if (packet_format_from_name(s->format, format) &&
+        (*format == PACKET_FORMAT_NUT || *format == PACKET_FORMAT_MPEGTS ||
+         *format == PACKET_FORMAT_ANNEXB))
+        return true;
+    report_usage("--format: \"%s\" is not nut, mpegts or annexb, which packets can be", s->format);
+    return false;
+}
+
+static bool take_socket(const struct options *o, struct settings *s)
+{
+    if (strncmp(o->value, "unix:", 5) != 0 || !o->value[5]) {
+        report_usage("--to: \"%s\" is not unix:PATH", o->value);
+        return false;
+    }
+    if (strlen(o->value + 5) > PACKET_SERVER_PATH_MAX) {
+        report_usage("--to: the path of a socket has at most %d characters",
+                     PACKET_SERVER_PATH_MAX);
+        return false;
+    }
+    s->packets.socket_path = o->value + 5;
     return true;
 }
 
@@ -88,12 +145,20 @@ static bool take_option(const struct options *o, int id, struct settings *s)
 
     switch (id) {
     case ID_TYPE:
-        return take_type(o, s);
+        s->format = o->value;
+        return true;
+    case ID_PACKETS:
+        s->wants_packets = true;
+        return true;
+    case ID_TO:
+        return take_socket(o, s);
     case ID_FRAMES:
+        s->frames_wanted = true;
         return options_integer(o, 1, INT64_MAX, &s->frames);
     case ID_SECONDS:
         return options_number(o, 0.001, 1e9, &s->seconds);
     case ID_MODE:
+        s->frames_wanted = true;
         if (!options_mode(o, &mode))
             return false;
         s->config.mode = (int)mode;
@@ -125,12 +190,28 @@ static int parse(int argc, char **argv, struct settings *s)
     words = options_words(&o, 1, "KEY");
     if (!words || !options_check_key(words[0]))
         return TOOL_USAGE;
-    if (!s->force && terminal_on_stdout())
-        return report_usage("frames on a terminal help nobody: use a pipe or a file, or --force");
+    if (!(s->wants_packets ? choose_packet_format(s) : choose_frame_format(s)))
+        return TOOL_USAGE;
+    if (!s->force && !s->packets.socket_path && terminal_on_stdout())
+        return report_usage("video on a terminal helps nobody: use a pipe or a file, or --force");
     s->config.key = words[0];
     s->config.runtime_dir = o.runtime_dir;
     attach_for_cpu(&s->config);
     return TOOL_CONTINUE;
+}
+
+static int run_packets(struct settings *s)
+{
+    struct cat_packets_settings *packets = &s->packets;
+
+    packets->feed.config = s->config;
+    packets->feed.config.flags |= CUFRAMES_SUBSCRIBER_PACKETS_ONLY;
+    packets->seconds = s->seconds;
+    packets->wait_s = s->wait_s;
+    if (!packets->socket_path)
+        return cat_packets(packets);
+    packets->feed.config.flags |= CUFRAMES_SUBSCRIBER_POLL;
+    return packet_server_run(packets);
 }
 
 static struct shape shape_of(const cuframes_frame_t *frame)
@@ -297,7 +378,7 @@ static int finish(struct writer *writer, int rc)
 int command_cat(int argc, char **argv)
 {
     struct settings s = {.config.mode = CUFRAMES_MODE_STRICT_ORDER,
-                         .type = STREAM_NUT,
+                         .format = "nut",
                          .wait_s = ATTACH_DEFAULT_WAIT_S};
     struct writer writer = {.settings = &s};
     cuframes_subscriber_t *subscriber;
@@ -307,6 +388,8 @@ int command_cat(int argc, char **argv)
     if (rc != TOOL_CONTINUE)
         return rc;
     stop_on_signals();
+    if (s.wants_packets)
+        return run_packets(&s);
     error = attach(&s.config, s.wait_s, &subscriber);
     if (error == CUFRAMES_ERR_WOULD_BLOCK)
         return TOOL_DONE;

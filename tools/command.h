@@ -13,6 +13,8 @@ int command_doctor(int argc, char **argv);
 int command_group(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_ls(int argc, char **argv);
+int command_packets(int argc, char **argv);
+int command_record(int argc, char **argv);
 int command_snapshot(int argc, char **argv);
 int command_sub(int argc, char **argv);
 int command_sub_count(int argc, char **argv);

@@ -21,6 +21,7 @@ static int command_ingest(int argc, char **argv)
 static const struct media_command commands[] = {
     {"cuframes cat", command_cat},
     {"cuframes ingest", command_ingest},
+    {"cuframes record", command_record},
     {"cuframes view", command_view},
     {"cuframes-rtsp-source", command_ingest},
 };

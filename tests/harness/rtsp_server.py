@@ -50,6 +50,12 @@ CODECS = {
     "mjpeg": ("jpegenc", "jpegenc quality=85", "rtpjpegpay name=pay0 pt=26"),
 }
 
+# The same for sound.
+SOUNDS = {
+    "alaw": ("alawenc", "alawenc ! rtppcmapay name=pay1 pt=8"),
+    "opus": ("opusenc", "opusenc ! rtpopuspay name=pay1 pt=97"),
+}
+
 
 def parse_size(text):
     try:
@@ -78,9 +84,12 @@ def launch_line(options):
         ]
     parts += [
         "valve name=valve",
-        encoder.format(bitrate=options.bitrate, gop=options.fps * 2),
+        encoder.format(bitrate=options.bitrate, gop=options.gop or options.fps * 2),
         payloader,
     ]
+    if options.audio:
+        return ("( " + " ! ".join(parts) + " audiotestsrc is-live=true ! audioconvert ! audioresample ! "
+                + SOUNDS[options.audio][1] + " )")
     return "( " + " ! ".join(parts) + " )"
 
 
@@ -223,6 +232,9 @@ def parse_arguments():
     parser.add_argument("--size", type=parse_size, default=(1280, 720), metavar="WxH")
     parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--codec", choices=sorted(CODECS), default="h264")
+    parser.add_argument("--audio", choices=sorted(SOUNDS), help="with a tone (default: no sound)")
+    parser.add_argument("--gop", type=int, default=0,
+                        help="pictures from key to key; 0 = two seconds of them")
     parser.add_argument("--bitrate", type=int, default=2000, help="kbit a second (%(default)s)")
     parser.add_argument("--pattern", default="smpte", help="pattern of videotestsrc (%(default)s)")
     parser.add_argument("--clock", action="store_true", help="draw the time of day into the picture")
@@ -239,6 +251,8 @@ def parse_arguments():
 
 def missing_plugins(options):
     names = ["videotestsrc", "valve", CODECS[options.codec][0]]
+    if options.audio:
+        names += ["audiotestsrc", SOUNDS[options.audio][0]]
     if options.clock:
         names += ["clockoverlay", "timeoverlay"]
     return [name for name in names if not Gst.ElementFactory.find(name)]

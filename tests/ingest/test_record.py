@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+Recordings of files: every packet of every codec as it was in the source, segments, names, and what
+can go wrong.
+"""
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+
+import ingest_test
+from packet_test import TICK_S, PacketTest
+
+B_FRAMES = ["libx264", "-bf", "3", "-g", "25", "-pix_fmt", "yuv420p"]
+PLAIN = ["libx264", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p"]
+
+
+class Codecs(PacketTest):
+    """For each: the packets in the recording are those of the source, times and all."""
+
+    def check(self, source, *names):
+        paths = self.record_whole(source, *names, ingest=("--decode", "off"))
+        for path in paths:
+            reference = self.remuxed(source, "reference" + os.path.splitext(path)[1])
+            self.same_packets(self.packets_of(path), reference)
+            self.assertEqual(self.decode(path), "")
+
+    def test_h264_with_b_frames_and_aac(self):
+        self.check(self.clip("a.mp4", B_FRAMES, ["aac"]), "b.mp4", "b.mkv", "b.ts")
+
+    def test_h264_in_slices_and_opus_at_29_97(self):
+        self.check(self.clip("a.mkv", ["libx264", "-x264-params", "slices=4:keyint=30", "-pix_fmt",
+                                       "yuv420p"], ["libopus"], rate="30000/1001"),
+                   "b.mkv", "b.mp4")
+
+    def test_hevc_in_a_transport_stream(self):
+        self.check(self.clip("a.ts", ["libx265", "-x265-params", "log-level=0:keyint=25:pools=2"],
+                             ["aac"]), "b.ts", "b.mp4", "b.mkv")
+
+    def test_av1_of_odd_size(self):
+        self.check(self.clip("a.mkv", ["libsvtav1", "-preset", "12", "-g", "25"], ["libopus"],
+                             size="322x182"), "b.mkv", "b.mp4")
+
+    def test_mjpeg_of_odd_size_and_variable_rate(self):
+        self.check(self.clip("a.mkv", ["mjpeg", "-pix_fmt", "yuvj420p", "-fps_mode", "vfr"],
+                             ["pcm_alaw"], size="161x121", rate="30",
+                             filters=",select='not(eq(mod(n\\,5)\\,2))'"), "b.mkv")
+
+    def test_the_decoded_sound_is_the_same_too(self):
+        """And where it belongs: what the encoder put before it is before the beginning of time."""
+        padding = 1024 / 44100
+        source = self.clip("a.mp4", B_FRAMES, ["aac"])
+        sound = self.ffmpeg("-i", source, "-map", "0:a", "-f", "s16le", "-")
+        for path in self.record_whole(source, "b.mp4", "b.mkv"):
+            # ffmpeg drops the padding of a plain MP4 alone.
+            recorded = self.ffmpeg("-i", path, "-map", "0:a", "-f", "s16le", "-")
+            self.assertEqual(recorded[2 * 1024:][:len(sound)], sound)
+            packets = self.packets_of(path)
+            self.assertAlmostEqual(packets[0][0].pts - packets[1][0].pts, padding, delta=TICK_S)
+
+    def test_languages(self):
+        source = self.clip("a.mkv", [*PLAIN, "-metadata:s:a:0", "language=fin"], ["aac"])
+        path, = self.record_whole(source, "b.mkv")
+        audio = self.probe(path, "-show_streams")["streams"][1]
+        self.assertEqual(audio["tags"]["language"], "fin")
+
+    def test_damaged_packets_are_recorded_as_they_are(self):
+        source = self.clip("a.ts", B_FRAMES, ["mp2"], seconds=3)
+        with open(source, "r+b") as file:
+            data = bytearray(file.read())
+            for offset in range(len(data) // 3, len(data) // 2, 701):
+                if offset % 188 > 20:  # the payload, not the container
+                    data[offset] ^= 0xFF
+            file.seek(0)
+            file.write(data)
+        path, = self.record_whole(source, "b.ts")
+        # ffmpeg's own copy, for what a reader of the container makes of it differs from nothing else.
+        self.same_packets(self.packets_of(path), self.remuxed(source, "reference.ts"))
+
+
+class Recording(PacketTest):
+    def live(self, *args, key="cam", name="a.mp4", seconds=4, **options):
+        """A file that is played for ever."""
+        source = self.path(name)
+        if not os.path.exists(source):
+            self.clip(name, PLAIN, ["aac"], seconds=seconds)
+        return self.ingest(source, "--realtime", "--loop", "--decode", "off", *args, key=key,
+                           **options)
+
+    def recorded_seconds(self, path):
+        packets = self.packets_of(path)[0]
+        return packets[-1].pts - packets[0].pts
+
+    def test_it_begins_with_a_key_frame_and_ends_by_itself(self):
+        source = self.live()
+        time.sleep(1.3)
+        out, _ = self.finish(self.record(self.path("b.mp4"), "--duration", "2"))
+        self.assertIn(b"b.mp4: 2.", out)
+        self.assertAlmostEqual(self.recorded_seconds(self.path("b.mp4")), 2, delta=0.2)
+        packets = self.probe(self.path("b.mp4"), "-select_streams", "v", "-show_packets")["packets"]
+        self.assertIn("K", packets[0]["flags"])
+        self.assertEqual(self.decode(self.path("b.mp4")), "")
+        self.end(source)
+
+    def test_pre_roll(self):
+        source = self.live()
+        time.sleep(3)
+        began = time.monotonic()
+        self.finish(self.record(self.path("b.mkv"), "--pre-roll", "2", "--duration", "3"))
+        self.assertLess(time.monotonic() - began, 2)
+        self.assertGreaterEqual(self.recorded_seconds(self.path("b.mkv")), 2.9)
+        self.end(source)
+
+    def test_segments(self):
+        source = self.live()
+        self.finish(self.record(self.path("b.mp4"), "--segment", "1", "--duration", "3.5"))
+        self.end(source)
+        names = sorted(name for name in os.listdir(self.work) if name.startswith("b-"))
+        self.assertEqual(names[:3], ["b-00001.mp4", "b-00002.mp4", "b-00003.mp4"])
+        for name in names:
+            packets = self.probe(self.path(name), "-select_streams", "v", "-show_packets")["packets"]
+            self.assertIn("K", packets[0]["flags"])
+            self.assertAlmostEqual(float(packets[0]["pts_time"]), 0, delta=0.03)
+            self.assertEqual(self.decode(self.path(name)), "")
+        # Nothing is in two of them, nothing in none: 25 pictures a second.
+        counts = [len(self.packets_of(self.path(name))[0]) for name in names[:3]]
+        self.assertEqual(counts, [25, 25, 25])
+
+    def test_names(self):
+        source = self.live()
+        open(self.path("n-001.ts"), "wb").close()
+        self.finish(self.record(self.path("n-%03d.ts"), "--duration", "0.5"))
+        self.assertGreater(os.path.getsize(self.path("n-002.ts")), 0)
+        self.assertEqual(os.path.getsize(self.path("n-001.ts")), 0)
+        out, _ = self.finish(self.record(self.path("%Y-%d.mkv"), "--duration", "0.5"))
+        self.assertIn(time.strftime("%Y-%d.mkv"), out.decode())
+        self.end(source)
+
+    def test_a_file_that_is_there_is_left_alone(self):
+        source = self.live()
+        path = self.path("b.mp4")
+        with open(path, "wb") as file:
+            file.write(b"precious")
+        _, err = self.run_tool("record", "cam", path, "--duration", "1", code=1)
+        self.assertIn("--overwrite", err)
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), b"precious")
+        self.run_tool("record", "cam", path, "--duration", "1", "--overwrite")
+        self.assertEqual(self.decode(path), "")
+        self.end(source)
+
+    def test_killed(self):
+        """Everything but the last second is in the file."""
+        source = self.live()
+        recorders = {name: self.record(self.path(name)) for name in ("b.mp4", "b.mkv", "b.ts")}
+        time.sleep(3.5)
+        for recorder in recorders.values():
+            recorder.kill()
+        # A transport stream has every packet.
+        whole = self.recorded_seconds(self.path("b.ts"))
+        self.assertGreater(whole, 2)
+        for name in recorders:
+            self.assertGreaterEqual(self.recorded_seconds(self.path(name)), whole - 1.1, name)
+            self.assertLessEqual(len(self.decode(self.path(name)).splitlines()), 2, name)
+        self.end(source)
+
+    def test_signals_finish_the_file(self):
+        source = self.live()
+        recorders = {number: self.record(self.path(f"{number}.mp4"))
+                     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        time.sleep(2)
+        for number, recorder in recorders.items():
+            self.end(recorder, number=number)
+            # The index of fragments is the last thing in a finished file.
+            with open(self.path(f"{number}.mp4"), "rb") as file:
+                self.assertIn(b"mfro", file.read()[-32:])
+            self.assertEqual(self.decode(self.path(f"{number}.mp4")), "")
+        self.end(source)
+
+    def test_a_limit_on_the_size(self):
+        source = self.live()
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+        for name in ("b.mp4", "b.mkv", "b.ts"):
+            recorder = self.record(self.path(name), "--pre-roll", "9", preexec_fn=limit)
+            _, err = self.finish(recorder, 1)
+            self.assertIn(b"File too large", err)
+            self.assertEqual(self.decode(self.path(name)), "", name)
+            self.assertGreater(self.recorded_seconds(self.path(name)), 0.5, name)
+        self.end(source)
+
+    def test_full_disk(self):
+        if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
+            self.skipTest("no mount namespace of its own here")
+        source = self.live()
+        disk, kept = self.path("disk"), self.path("kept.mp4")
+        os.mkdir(disk)
+        script = (f"mount -t tmpfs -o size=160k none {disk} || exit 77; "
+                  f'"{ingest_test.CUFRAMES}" record cam {disk}/b.mp4; code=$?; '
+                  f"cp {disk}/b.mp4 {kept}; exit $code")
+        recorder = self.start("-Urm", "sh", "-c", script, program="unshare")
+        out, err = recorder.communicate(timeout=30)
+        if recorder.returncode == 77:
+            self.skipTest("no mounts here: " + err.decode())
+        self.assertEqual(recorder.returncode, 1, out)
+        self.assertIn(b"No space left on device", err)
+        self.assertEqual(self.decode(kept), "")
+        self.assertGreater(self.recorded_seconds(kept), 0.5)
+        self.end(source)
+
+    def test_no_room_at_all(self):
+        source = self.live()
+        _, err = self.run_tool("record", "cam", "/dev/full", "--format", "ts", "--overwrite", code=1)
+        self.assertIn("No space", err)
+        _, err = self.run_tool("record", "cam", self.path("no/such/b.mp4"), code=1)
+        self.assertIn("No such file", err)
+        self.end(source)
+
+    def test_the_publisher_ends_or_dies(self):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            source = self.live()
+            recorder = self.record(self.path(f"{number}.mp4"))
+            time.sleep(2)
+            source.send_signal(number)
+            source.wait()
+            _, err = self.finish(recorder)
+            self.assertIn(b"the publisher has gone", err)
+            self.assertGreater(self.recorded_seconds(self.path(f"{number}.mp4")), 0.8)
+            self.assertEqual(self.decode(self.path(f"{number}.mp4")), "")
+        self.leftovers |= {"cam.sock", "cam.lock"}
+
+    def test_another_publisher(self):
+        source = self.live()
+        recorder = self.record(self.path("b.mkv"), "--reconnect")
+        time.sleep(1.5)
+        self.end(source)
+        source = self.live()
+        self.wait_for(lambda: os.path.exists(self.path("b-2.mkv")), "a second file")
+        time.sleep(1)
+        _, err = self.end(recorder)
+        self.assertIn(b"another publisher", err)
+        for name in ("b.mkv", "b-2.mkv"):
+            self.assertEqual(self.decode(self.path(name)), "")
+        self.end(source)
+
+    def test_ten_recorders(self):
+        source = self.clip("a.mp4", B_FRAMES, ["aac"])
+        names = [f"{i}.mp4" for i in range(10)]
+        paths = self.record_whole(source, *names)
+        reference = self.packets_of(source)
+        for path in paths:
+            self.same_packets(self.packets_of(path), reference)
+
+    def test_a_recorder_that_sleeps(self):
+        """It tells what it lost, and goes on with a key frame."""
+        source = self.ingest(self.clip("a.ts", PLAIN, seconds=1), "--loop", "--decode", "off",
+                             "--packet-keep", "1")
+        recorder = self.record(self.path("b.mkv"), "--duration", "1000000")
+        self.wait_for(lambda: os.path.exists(self.path("b.mkv")), "the file")
+        recorder.send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        recorder.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        self.end(source)
+        _, err = self.finish(recorder, 1)
+        self.assertRegex(err.decode(), r"\d+ packets were lost before packet \d+")
+        packets = self.packets_of(self.path("b.mkv"))[0]
+        self.assertEqual([p for a, p in zip(packets, packets[1:]) if p.dts < a.dts], [])
+
+    def test_time_stamps_that_jump_back(self):
+        part = self.clip("part.ts", PLAIN, ["mp2"], seconds=1)
+        source = self.path("a.ts")
+        with open(source, "wb") as whole:
+            for _ in range(3):
+                with open(part, "rb") as file:
+                    shutil.copyfileobj(file, whole)
+        path, = self.record_whole(source, "b.mkv", ingest=("--decode", "off"))
+        once, recorded = self.packets_of(part), self.packets_of(path)
+        # What the reader of a transport stream makes of a seam is its own affair.
+        self.assertGreaterEqual(len(recorded[0]), 3 * len(once[0]) - 3)
+        dts = [p.dts for p in recorded[0]]
+        self.assertEqual(dts, sorted(dts))
+        self.assertAlmostEqual(dts[-1], 3, delta=0.3)
+        self.assertAlmostEqual(recorded[1][-1].pts - recorded[0][-1].pts,
+                               once[1][-1].pts - once[0][-1].pts, delta=0.1)
+
+    def test_what_a_container_cannot_carry(self):
+        source = self.ingest(self.clip("a.mkv", PLAIN, ["pcm_alaw"]), "--realtime", "--loop")
+        _, err = self.run_tool("record", "cam", self.path("b.mp4"), code=1)
+        self.assertIn("MP4 cannot carry pcm_alaw", err)
+        self.assertIn("--video-only", err)
+        self.assertFalse(os.path.exists(self.path("b.mp4")))
+        self.run_tool("record", "cam", self.path("b.mp4"), "--video-only", "--duration", "1")
+        self.assertEqual(len(self.packets_of(self.path("b.mp4"))), 1)
+        self.run_tool("record", "cam", self.path("b.mkv"), "--duration", "1")
+        self.assertEqual(len(self.packets_of(self.path("b.mkv"))), 2)
+        self.end(source)
+
+    def test_wrong_usage(self):
+        for args, words in (((), "KEY and FILE"), (("b.mp4",), "KEY and FILE"),
+                            (("cam", "b.avi"), ".mp4, .mkv or .ts"),
+                            (("cam", "b"), "--format"),
+                            (("cam", "b.mp4", "--format", "nut"), "mp4, mkv or ts"),
+                            (("cam", "%d-%d.mp4"), "more than one number"),
+                            (("cam", "b.mp4", "--segment", "0"), "--segment")):
+            _, err = self.run_tool("record", *args, code=2)
+            self.assertIn(words, err)
+
+    def test_no_channel_and_no_packets(self):
+        _, err = self.run_tool("record", "cam", self.path("b.mp4"), "--wait", "0", code=1)
+        self.assertIn("cam", err)
+        source = self.ingest(self.clip("a.mp4", PLAIN), "--realtime", "--loop", "--no-packets")
+        _, err = self.run_tool("record", "cam", self.path("b.mp4"), code=1)
+        self.assertIn("packets", err)
+        self.assertFalse(os.path.exists(self.path("b.mp4")))
+        self.end(source)
+
+
+if __name__ == "__main__":
+    ingest_test.main()
