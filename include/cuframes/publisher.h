@@ -209,6 +209,14 @@ CUFRAMES_API int cuframes_buffer_write(cuframes_buffer_t *buffer, size_t offset,
 CUFRAMES_API uint32_t cuframes_buffer_generation(const cuframes_buffer_t *buffer);
 
 /**
+ * Says that no frames come for a while: who attaches from now on gets none of those that were
+ * published before, but waits for the next, as on a channel that has just been made. For a program
+ * that publishes only while somebody reads. Subscribers that are attached keep what they have. The
+ * next frame ends it.
+ */
+CUFRAMES_API int cuframes_publisher_pause(cuframes_publisher_t *publisher);
+
+/**
  * Prepares a new generation: from now on slots are acquired with the new size, format, layout
  * and number of slots. The fields key, ownership, policy, max_subscribers, runtime_dir, flags and
  * socket_… of `config` are ignored. Subscribers see the change with the first frame that is

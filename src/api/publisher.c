@@ -284,6 +284,15 @@ CUFRAMES_API void *cuframes_publisher_cuda_context(cuframes_publisher_t *publish
     return context;
 }
 
+CUFRAMES_API int cuframes_publisher_pause(cuframes_publisher_t *publisher)
+{
+    int err = check_handle(publisher);
+
+    if (!err)
+        cf_publisher_pause(publisher);
+    return err;
+}
+
 CUFRAMES_API int cuframes_publisher_reconfigure(cuframes_publisher_t *publisher,
                                                 const cuframes_publisher_config_t *config)
 {

@@ -74,9 +74,13 @@ static int check_attach(const cuframes_publisher_t *publisher, const struct cf_m
 }
 
 /* Where a new subscriber begins: at the newest frame, or at the first that will come. */
-static uint64_t first_wanted(const struct cf_ring_writer *writer)
+static uint64_t first_wanted(const cuframes_publisher_t *publisher)
 {
-    return writer->newest == CF_NO_SLOT ? writer->next_seq : writer->slots[writer->newest].seq;
+    const struct cf_ring_writer *writer = &publisher->current->writer;
+
+    if (writer->newest == CF_NO_SLOT || publisher->paused)
+        return writer->next_seq;
+    return writer->slots[writer->newest].seq;
 }
 
 static uint32_t grant_holds(const cuframes_channel_info_t *info, uint32_t wanted)
@@ -103,7 +107,7 @@ int cf_client_admit(cuframes_publisher_t *publisher, struct cf_client *client,
         return CUFRAMES_OK;
     }
     client->max_holds = grant_holds(&publisher->current->info, wanted->max_holds);
-    err = cf_page_create(first_wanted(&publisher->current->writer), &client->page);
+    err = cf_page_create(first_wanted(publisher), &client->page);
     if (err) {
         snprintf(why, size, "the publisher cannot make a hold page: %s", cuframes_last_error());
         return err;

@@ -176,7 +176,7 @@ static int take_attached(cuframes_subscriber_t *s, const struct cf_msg_attached 
     /* One that was asked for stays: the same socket can have another name here. */
     if (!s->key[0])
         memcpy(s->key, attached->info.key, sizeof(s->key));
-    s->wanted = s->mode == CUFRAMES_MODE_STRICT_ORDER ? attached->first_seq : 0;
+    s->wanted = attached->first_seq;
     s->any = true;
     s->due_ns = 0;
     if (again)

@@ -471,6 +471,7 @@ static void count_frame(cuframes_publisher_t *publisher, const cuframes_frame_me
     publisher->stats.copied += meta->copies != 0;
     publisher->stats.newest_ns = now;
     publisher->stats.newest_seq = seq;
+    publisher->paused = false;
 }
 
 static int check_publish(const cuframes_publisher_t *publisher, const cuframes_buffer_t *buffer,
@@ -604,6 +605,13 @@ int cf_publisher_publish_plain(cuframes_publisher_t *publisher, void *stream,
     err = cf_publisher_publish(publisher, buffer, stream, meta, NULL);
     cf_buffer_unref(buffer);
     return err;
+}
+
+void cf_publisher_pause(cuframes_publisher_t *publisher)
+{
+    pthread_mutex_lock(&publisher->lock);
+    publisher->paused = true;
+    pthread_mutex_unlock(&publisher->lock);
 }
 
 int cf_publisher_reconfigure(cuframes_publisher_t *publisher,

@@ -86,6 +86,7 @@ struct cuframes_publisher {
     struct cf_generation
         *prepared; /* what slots are acquired from, until its first frame; or NULL */
     uint32_t last_generation;
+    bool paused; /* the frames that there are go to nobody who attaches now */
     cuframes_buffer_t *plain;   /* slot of the acquire and publish pair */
     struct cf_ring_peers peers; /* attached subscribers, as the ring needs them */
     struct cf_client *clients[CUFRAMES_MAX_SUBSCRIBERS];        /* the same, at the same index */
@@ -133,6 +134,7 @@ int cf_publisher_acquire_slot(cuframes_publisher_t *publisher, uint32_t slot,
                               cuframes_buffer_t **buffer);
 int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer, void *stream,
                          const cuframes_frame_meta_t *meta, uint64_t *seq);
+void cf_publisher_pause(cuframes_publisher_t *publisher);
 int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
                              const cuframes_publisher_config_t *config);
 /* The acquire and publish pair, which has one slot of its own. */

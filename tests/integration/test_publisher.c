@@ -529,3 +529,33 @@ TEST(frames_need_no_subscriber)
     CHECK_GT(stats.fps, 0);
     cuframes_publisher_destroy(publisher);
 }
+
+TEST(who_attaches_in_a_pause_gets_nothing_old)
+{
+    static const int modes[] = {CUFRAMES_MODE_NEWEST_ONLY, CUFRAMES_MODE_STRICT_ORDER};
+
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        cuframes_publisher_t *publisher = make_small_publisher("pause");
+        cuframes_subscriber_t *before, *after, *later;
+
+        publish_many(publisher, 1, 3);
+        before = make_reader("pause", modes[i]);
+        CHECK_OK(cuframes_publisher_pause(publisher));
+        after = make_reader("pause", modes[i]);
+        EXPECT_NOTHING(after);
+        /* One that was there keeps what it has. */
+        expect_frame(before, 3);
+        publish(publisher, 4);
+        expect_frame(after, 4);
+        expect_frame(before, 4);
+        /* The pause is over. */
+        later = make_reader("pause", modes[i]);
+        expect_frame(later, 4);
+        CHECK_EQ(subscriber_stats(after).missed, 0U);
+        CHECK_OK(cuframes_subscriber_destroy(before));
+        CHECK_OK(cuframes_subscriber_destroy(after));
+        CHECK_OK(cuframes_subscriber_destroy(later));
+        CHECK_OK(cuframes_publisher_destroy(publisher));
+    }
+    CHECK_ERR(cuframes_publisher_pause(NULL), CUFRAMES_ERR_INVALID_ARG);
+}
