@@ -264,6 +264,10 @@ void output_hold_back(struct output *output, bool hold_back)
 void output_pause(struct output *output)
 {
     output->idle = true;
+    cuframes_publisher_pause(output->channel->publisher);
+    for (int i = 0; i < output->renditions.count; i++)
+        if (output->renditions.list[i].channel.publisher)
+            cuframes_publisher_pause(output->renditions.list[i].channel.publisher);
 }
 
 void output_resume(struct output *output)

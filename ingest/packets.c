@@ -75,7 +75,7 @@ void packets_open(struct packets *packets, struct source *source)
     if (packet_streams_describe(packets, source))
         packets->announced = false;
     packets->channel->with_packets = packets->count > 0;
-    packets->sorting = packets->published == 0 && !source->live && packets->count > 1;
+    packets->sorting = packets->published == 0 && !source->live && packets->count > 0;
 }
 
 static enum output_result failed(void)

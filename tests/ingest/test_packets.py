@@ -145,7 +145,7 @@ class Packets(PacketTest):
     def test_sound_alone_without_decoding(self):
         path = self.path("a.m4a")
         self.ffmpeg("-f", "lavfi", "-i", "sine=duration=3", "-c:a", "aac", path)
-        recorder = self.record(self.path("b.mkv"))
+        recorder = self.record(self.path("b.mkv"), "--pre-roll", "3600")
         self.finish(self.ingest(path, "--realtime", "--wait-subscribers", "1", "--decode", "off"))
         self.finish(recorder)
         self.same_packets(self.packets_of(self.path("b.mkv")), self.packets_of(path))

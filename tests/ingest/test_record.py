@@ -76,8 +76,8 @@ class Codecs(PacketTest):
             file.seek(0)
             file.write(data)
         path, = self.record_whole(source, "b.ts")
-        # ffmpeg's own copy, for what a reader of the container makes of it differs from nothing else.
-        self.same_packets(self.packets_of(path), self.remuxed(source, "reference.ts"))
+        # Times are guessed where they are damaged.
+        self.same_packets(self.packets_of(path), self.remuxed(source, "reference.ts"), times=False)
 
 
 class Recording(PacketTest):
