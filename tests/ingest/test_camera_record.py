@@ -60,7 +60,7 @@ class CameraRecord(PacketTest):
         self.same_as_direct("tcp", "--audio", "opus")
 
     def test_udp(self):
-        self.same_as_direct("udp", "--audio", "alaw")
+        self.same_as_direct("udp", "--audio", "opus")
 
     def test_killed_and_restarted_in_mid_recording(self):
         camera = Camera(self, "--audio", "opus", "--gop", "25")
@@ -114,13 +114,15 @@ class CameraRecord(PacketTest):
         self.assertEqual(list(dict.fromkeys(f["width"] for f in frames)), [320, 640])
 
     def test_one_connection_for_viewers_and_recorders(self):
-        camera = Camera(self, "--gop", "25")
+        camera = Camera(self, "--gop", "25", "--audio", "alaw")
         source = self.start_logged(camera.url)
         recorders = [self.record(self.path(f"{i}.mkv"), "--wait", "20", "--duration", "1")
                      for i in range(3)]
         self.finish(self.framelog(10))
         for recorder in recorders:
             self.finish(recorder)
+        for i in range(3):
+            self.assertEqual(len(self.packets_of(self.path(f"{i}.mkv"))), 2)
         self.assertEqual(camera.connections(), (1, 1))
         self.end(source)
 

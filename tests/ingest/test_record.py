@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import time
 
@@ -214,8 +215,11 @@ class Recording(PacketTest):
 
     def test_no_room_at_all(self):
         source = self.live()
-        _, err = self.run_tool("record", "cam", "/dev/full", "--format", "ts", "--overwrite", code=1)
+        os.symlink("/dev/full", self.path("full.ts"))
+        _, err = self.run_tool("record", "cam", self.path("full.ts"), "--overwrite", code=1)
         self.assertIn("No space", err)
+        self.assertTrue(stat.S_ISCHR(os.stat("/dev/full").st_mode))
+        self.assertTrue(os.path.islink(self.path("full.ts")))
         _, err = self.run_tool("record", "cam", self.path("no/such/b.mp4"), code=1)
         self.assertIn("No such file", err)
         self.end(source)

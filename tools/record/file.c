@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void recording_file_init(struct recording_file *file)
@@ -76,11 +77,13 @@ void recording_file_cut(struct recording_file *file)
 bool recording_file_close(struct recording_file *file)
 {
     int fd = file->fd;
+    struct stat status;
 
     if (fd < 0)
         return true;
     file->fd = -1;
-    if (file->end == 0)
+    /* A device is nothing that was made here. */
+    if (file->end == 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
         unlink(file->path);
     /* Some file systems tell only now that there was no room. */
     return close(fd) == 0;

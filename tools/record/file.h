@@ -27,5 +27,5 @@ bool recording_file_create(struct recording_file *file, const char *path, bool o
 struct packet_sink recording_file_sink(struct recording_file *file);
 /* Cuts off what was written since it was whole. */
 void recording_file_cut(struct recording_file *file);
-/* Closes it; one without a byte in it is removed. False with errno: it may not all be there. */
+/* Closes it; a file without a byte in it is removed. False with errno: it may not all be there. */
 bool recording_file_close(struct recording_file *file);
