@@ -264,7 +264,7 @@ class CameraTest(IngestTest):
         self.assertEqual({f.size for f in frames}, {"160x120"})
         self.end(source)
         log = self.read_log()
-        for words in ("warning: --cuda-device: this version", "set to 200", "sharing packets: h264"):
+        for words in ("warning: --cuda-device 0", "set to 200", "sharing packets: h264"):
             self.assertIn(words, log)
 
 
