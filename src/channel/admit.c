@@ -73,6 +73,13 @@ static int check_attach(const cuframes_publisher_t *publisher, const struct cf_m
     return CUFRAMES_OK;
 }
 
+void cf_publisher_pause(cuframes_publisher_t *publisher)
+{
+    pthread_mutex_lock(&publisher->lock);
+    publisher->paused = true;
+    pthread_mutex_unlock(&publisher->lock);
+}
+
 /* Where a new subscriber begins: at the newest frame, or at the first that will come. */
 static uint64_t first_wanted(const cuframes_publisher_t *publisher)
 {

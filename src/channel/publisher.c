@@ -607,13 +607,6 @@ int cf_publisher_publish_plain(cuframes_publisher_t *publisher, void *stream,
     return err;
 }
 
-void cf_publisher_pause(cuframes_publisher_t *publisher)
-{
-    pthread_mutex_lock(&publisher->lock);
-    publisher->paused = true;
-    pthread_mutex_unlock(&publisher->lock);
-}
-
 int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
                              const cuframes_publisher_config_t *config)
 {

@@ -134,7 +134,6 @@ int cf_publisher_acquire_slot(cuframes_publisher_t *publisher, uint32_t slot,
                               cuframes_buffer_t **buffer);
 int cf_publisher_publish(cuframes_publisher_t *publisher, cuframes_buffer_t *buffer, void *stream,
                          const cuframes_frame_meta_t *meta, uint64_t *seq);
-void cf_publisher_pause(cuframes_publisher_t *publisher);
 int cf_publisher_reconfigure(cuframes_publisher_t *publisher,
                              const cuframes_publisher_config_t *config);
 /* The acquire and publish pair, which has one slot of its own. */
@@ -202,6 +201,8 @@ void cf_clients_renew_pages(cuframes_publisher_t *publisher, uint64_t first_seq)
  * and why. */
 int cf_client_admit(cuframes_publisher_t *publisher, struct cf_client *client,
                     const struct cf_msg_attach *wanted, char *why, size_t size);
+/* Takes the lock: see cuframes_publisher_pause(). */
+void cf_publisher_pause(cuframes_publisher_t *publisher);
 
 /* admission.c */
 
