@@ -144,11 +144,12 @@ CUFRAMES_API int cuframes_publisher_publish(cuframes_publisher_t *publisher, voi
 /**
  * A channel over the caller's own device buffers: `count` pointers to memory of `frame_size` bytes
  * each on the GPU of the channel, announced with publish_external. They are shared in place if they
- * lie in one allocation that the driver can export (made by cuMemCreate() with
- * CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, mapped as a whole) at equal distances of a multiple of
- * 16 bytes, and are 2 to 64; then they are the slots. Any others are copied on the GPU, once for
- * each frame, which the log says when the channel is made and the statistics count (`copied`). The
- * buffers stay the caller's, and must outlive the publisher. INVALID_ARG; errors as create.
+ * are 2 to 64 in memory that the driver can export (made by cuMemCreate() with
+ * CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, mapped as a whole), at equal distances of a multiple of
+ * 16 bytes in one allocation, or each at the same place of an allocation of its own, all of one
+ * size; then they are the slots. Any others are copied on the GPU, once for each frame, which the
+ * log says when the channel is made and the statistics count (`copied`). The buffers stay the
+ * caller's, and must outlive the publisher. INVALID_ARG; errors as create.
  */
 CUFRAMES_API int cuframes_publisher_create_external(const cuframes_publisher_config_t *config,
                                                     void **ptrs, int32_t count, size_t frame_size,

@@ -17,8 +17,8 @@ struct cf_map {
 };
 
 enum cf_shm_writer {
-    CF_SHM_MAKER_WRITES, /* sealed SHRINK, GROW, FUTURE_WRITE, SEAL: peers can only read */
-    CF_SHM_PEER_WRITES,  /* sealed SHRINK, GROW, SEAL: peers can write, the size stands */
+    CF_SHM_MAKER_WRITES,  /* sealed SHRINK, GROW, FUTURE_WRITE, SEAL: peers can only read */
+    CF_SHM_PEER_WRITES,   /* sealed SHRINK, GROW, SEAL: peers can write, the size stands */
     CF_SHM_NOBODY_WRITES, /* sealed WRITE as well, see cf_shm_create_constant() */
 };
 

@@ -135,7 +135,7 @@ static int take_frames(cuframes_subscriber_t *s, const struct cf_msg_attached *a
     int wake_socket = -1;
     int err;
 
-    if (fd_count > CF_FD_WAKE_SOCKET)
+    if (attached->flags & CF_ATTACH_WAKE_SOCKET)
         wake_socket = cf_steal_fd(&fds[CF_FD_WAKE_SOCKET]);
     if ((err = cf_view_create(s, attached, fds, fd_count, view)) != 0) {
         cf_close(&wake_socket);

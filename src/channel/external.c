@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Buffers that the program has allocated. In place they can be shared when they lie in one
- * allocation that can be exported, at equal distances: then they are the slots of the ring, in
- * their order. For all others a copy on the device, in the order of the program's stream, is the
- * only way.
+ * allocation that can be exported, at equal distances, or each in an allocation of its own: then
+ * they are the slots of the ring, in their order. For all others a copy on the device, in the order
+ * of the program's stream, is the only way.
  */
 #include "channel/external.h"
 
@@ -53,21 +53,16 @@ static uint64_t equal_distance(const struct cf_external *external)
     return stride % STRIDE_UNIT == 0 && stride >= external->frame_size ? stride : 0;
 }
 
-static int share_in_place(const struct cf_external *external, const cuframes_channel_info_t *info,
-                          struct cf_cuda *cuda, cuframes_publisher_t *publisher,
-                          struct cf_generation **generation)
+/* The slots are pieces of one allocation. */
+static int share_one(const struct cf_external *external, uint64_t stride,
+                     const cuframes_channel_info_t *info, struct cf_cuda *cuda,
+                     cuframes_publisher_t *publisher, struct cf_generation **generation)
 {
-    const uint64_t stride = equal_distance(external);
     struct cf_memory *memory;
     size_t offset;
-    int err;
+    int err = cf_memory_adopt(cuda, external->buffers, 1, &offset, &memory);
 
-    if (stride == 0 || (uint32_t)info->slots != external->count)
-        return cf_fail(CUFRAMES_ERR_FORMAT,
-                       "the buffers are not at equal distances (a multiple of %d bytes) in one "
-                       "allocation, or not %d to %d",
-                       STRIDE_UNIT, CUFRAMES_MIN_SLOTS, CUFRAMES_MAX_SLOTS);
-    if ((err = cf_memory_adopt(cuda, external->buffers[0], &offset, &memory)) != 0)
+    if (err)
         return err;
     if (offset % STRIDE_UNIT != 0 || offset > memory->size ||
         stride > (memory->size - offset) / external->count) {
@@ -75,6 +70,44 @@ static int share_in_place(const struct cf_external *external, const cuframes_cha
         return cf_fail(CUFRAMES_ERR_FORMAT, "the buffers are not all in one allocation");
     }
     return cf_generation_adopt(info, memory, offset, stride, publisher, generation);
+}
+
+/* Each slot is in an allocation of its own. */
+static int share_each(const struct cf_external *external, const cuframes_channel_info_t *info,
+                      struct cf_cuda *cuda, cuframes_publisher_t *publisher,
+                      struct cf_generation **generation)
+{
+    struct cf_memory *memory;
+    size_t offset, size;
+    int err = cf_memory_adopt(cuda, external->buffers, external->count, &offset, &memory);
+
+    if (err)
+        return err;
+    size = memory->size / external->count;
+    if (offset % STRIDE_UNIT != 0 || offset > size || external->frame_size > size - offset) {
+        cf_memory_destroy(memory);
+        return cf_fail(CUFRAMES_ERR_FORMAT, "a buffer is not in one allocation");
+    }
+    err = cf_generation_adopt(info, memory, offset, size, publisher, generation);
+    if (!err)
+        (*generation)->slots = external->buffers;
+    return err;
+}
+
+static int share_in_place(const struct cf_external *external, const cuframes_channel_info_t *info,
+                          struct cf_cuda *cuda, cuframes_publisher_t *publisher,
+                          struct cf_generation **generation)
+{
+    const uint64_t stride = equal_distance(external);
+    int err = CUFRAMES_ERR_FORMAT;
+
+    if ((uint32_t)info->slots != external->count)
+        return cf_fail(CUFRAMES_ERR_FORMAT, "%u buffers: a channel has %d to %d slots",
+                       external->count, CUFRAMES_MIN_SLOTS, CUFRAMES_MAX_SLOTS);
+    if (stride)
+        err = share_one(external, stride, info, cuda, publisher, generation);
+    return err == CUFRAMES_ERR_FORMAT ? share_each(external, info, cuda, publisher, generation)
+                                      : err;
 }
 
 /* Whether the buffers are memory of a GPU. */

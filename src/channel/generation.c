@@ -210,6 +210,8 @@ void cf_generation_unref(struct cf_generation *generation)
 
 void *cf_generation_slot(const struct cf_generation *generation, uint32_t slot)
 {
+    if (generation->slots)
+        return generation->slots[slot];
     return (uint8_t *)generation->memory->base + generation->slot_offset +
            slot * generation->slot_stride;
 }

@@ -30,6 +30,7 @@ struct cf_generation {
     struct cf_map control;
     int control_fd;
     struct cf_memory *memory;
+    void *const *slots; /* where the slots are, if not one behind the other; the program's */
     struct cf_ring_writer writer;
     cuframes_publisher_t *publisher; /* outlives the generation's buffers: each holds a reference */
     struct cuframes_buffer buffers[CUFRAMES_MAX_SLOTS];

@@ -99,7 +99,7 @@ static int send_generation(cuframes_publisher_t *publisher, struct cf_client *cl
     struct cf_msg_attached *body = &message.attached;
     struct cf_generation *generation;
     struct cf_page *page;
-    int fds[CF_FD_COUNT];
+    int fds[CF_WIRE_MAX_FDS];
     size_t fd_count = CF_FD_WAKE_SOCKET;
     int err;
 
@@ -130,6 +130,9 @@ static int send_generation(cuframes_publisher_t *publisher, struct cf_client *cl
         body->flags = CF_ATTACH_WAKE_SOCKET;
         fds[fd_count++] = client->peer_socket;
     }
+    body->memory_count = 1 + generation->memory->more_count;
+    for (uint32_t i = 0; i < generation->memory->more_count; i++)
+        fds[fd_count++] = generation->memory->more_fds[i];
     CF_POINT("service.attached");
     err = cf_connection_send(client->socket, &message, fds, fd_count);
     CF_POINT("service.sent");

@@ -6,6 +6,7 @@
  * checked here (seals, sizes) before they are mapped, the ring's header after.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -52,12 +53,15 @@ void cf_link_unref(struct cf_link *link)
 }
 
 static int map_frames(const cuframes_subscriber_t *s, struct cf_view *view,
-                      const struct cf_msg_attached *attached, int fd)
+                      const struct cf_msg_attached *attached, const int *fds)
 {
+    int frames[CUFRAMES_MAX_SLOTS] = {fds[CF_FD_FRAMES]};
+    const int *more = fds + CF_FD_WAKE_SOCKET + (attached->flags & CF_ATTACH_WAKE_SOCKET ? 1 : 0);
     const struct cf_memory_source source = {
         .memory = view->info.memory,
         .gpu_uuid = view->info.gpu_uuid,
-        .fd = fd,
+        .fds = frames,
+        .fd_count = attached->memory_count,
         .size = attached->frames_size,
         .frame_size = view->info.layout.size,
         .frames = view->max_holds,
@@ -69,6 +73,7 @@ static int map_frames(const cuframes_subscriber_t *s, struct cf_view *view,
         .staged = s->flags & CUFRAMES_SUBSCRIBER_STAGED,
     };
 
+    memcpy(frames + 1, more, (attached->memory_count - 1) * sizeof(*more));
     return cf_memory_import(&source, &reader, &view->memory);
 }
 
@@ -81,7 +86,7 @@ static int map_all(const cuframes_subscriber_t *s, struct cf_view *view,
                              CF_SHM_MAKER_WRITES, &view->control)) != 0 ||
         (err = cf_shm_attach("hold page", fds[CF_FD_HOLDS], sizeof(struct cf_hold_page),
                              CF_SHM_PEER_WRITES, &view->page)) != 0 ||
-        (err = map_frames(s, view, attached, fds[CF_FD_FRAMES])) != 0)
+        (err = map_frames(s, view, attached, fds)) != 0)
         return err;
     if (!cf_reader_init(&view->reader, view->control.addr, view->control.size, view->page.addr,
                         (uint32_t)view->info.slots, view->info.generation))

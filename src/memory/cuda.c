@@ -18,12 +18,18 @@
 
 struct vmm_memory {
     struct cf_memory memory;
-    bool mapped; /* by us: not a program's own map */
+    uint32_t
+        parts; /* mapped by us, one behind the other, of the same size; 0 = the program's map */
 };
 
-static void unmap(const struct cf_driver *driver, cf_CUdeviceptr at, size_t size)
+/* Takes `mapped` of `parts` maps back, and the address. */
+static void unmap(const struct cf_driver *driver, cf_CUdeviceptr at, size_t size, uint32_t parts,
+                  uint32_t mapped)
 {
-    driver->cuMemUnmap(at, size);
+    const size_t part = size / parts;
+
+    for (uint32_t i = 0; i < mapped; i++)
+        driver->cuMemUnmap(at + i * part, part);
     driver->cuMemAddressFree(at, size);
 }
 
@@ -32,10 +38,15 @@ static void vmm_destroy(struct cf_memory *memory)
     struct vmm_memory *vmm = (struct vmm_memory *)memory;
     struct cf_cuda *cuda = memory->cuda;
 
-    /* These calls need no context, and so work when the context has failed or is gone. */
-    if (vmm->mapped && cf_cuda_is_ours(cuda))
-        unmap(cuda->driver, (cf_CUdeviceptr)(uintptr_t)memory->base, memory->size);
+    if (vmm->parts > 0 && cf_cuda_is_ours(cuda) && cf_cuda_enter(cuda) == CUFRAMES_OK) {
+        unmap(cuda->driver, (cf_CUdeviceptr)(uintptr_t)memory->base, memory->size, vmm->parts,
+              vmm->parts);
+        cf_cuda_leave(cuda);
+    }
     cf_close(&memory->fd);
+    for (uint32_t i = 0; i < memory->more_count; i++)
+        cf_close(&memory->more_fds[i]);
+    free(memory->more_fds);
     cf_cuda_unref(cuda);
     free(vmm);
 }
@@ -85,36 +96,36 @@ static int round_up(const struct cf_driver *driver, cf_CUdevice device, size_t *
     return CUFRAMES_OK;
 }
 
-/* Gives the memory of `handle` an address, with `access` for the device of `cuda`. */
-static int map(struct cf_cuda *cuda, cf_CUmemhandle handle, size_t size, int access,
-               cf_CUdeviceptr *at)
+/* Gives memories of the same size one address range, with `access` for the device of `cuda`. */
+static int map(struct cf_cuda *cuda, const cf_CUmemhandle *handles, uint32_t count, size_t size,
+               int access, cf_CUdeviceptr *at)
 {
     const struct cf_driver *driver = cuda->driver;
     const cf_CUaccess rights = {.location = {.type = CF_CU_LOCATION_DEVICE, .id = cuda->device},
                                 .flags = access};
+    const size_t part = size / count;
     const char *call = "cuMemAddressReserve";
-    cf_CUdeviceptr address;
-    cf_CUresult result;
+    cf_CUdeviceptr address = 0;
+    uint32_t mapped = 0;
+    cf_CUresult result = driver->cuMemAddressReserve(&address, size, 0, 0, 0);
 
-    result = driver->cuMemAddressReserve(&address, size, 0, 0, 0);
-    if (result != CF_CU_SUCCESS)
-        goto fail;
-    call = "cuMemMap";
-    result = driver->cuMemMap(address, size, 0, handle, 0);
-    if (result != CF_CU_SUCCESS)
-        goto free_address;
-    call = "cuMemSetAccess";
-    result = driver->cuMemSetAccess(address, size, &rights, 1);
-    if (result != CF_CU_SUCCESS)
-        goto unmap;
-    *at = address;
-    return CUFRAMES_OK;
-
-unmap:
-    driver->cuMemUnmap(address, size);
-free_address:
-    driver->cuMemAddressFree(address, size);
-fail:
+    if (result == CF_CU_SUCCESS)
+        call = "cuMemMap";
+    while (result == CF_CU_SUCCESS && mapped < count) {
+        result = driver->cuMemMap(address + mapped * part, part, 0, handles[mapped], 0);
+        if (result == CF_CU_SUCCESS)
+            mapped++;
+    }
+    if (result == CF_CU_SUCCESS)
+        call = "cuMemSetAccess";
+    for (uint32_t i = 0; result == CF_CU_SUCCESS && i < count; i++)
+        result = driver->cuMemSetAccess(address + i * part, part, &rights, 1);
+    if (result == CF_CU_SUCCESS) {
+        *at = address;
+        return CUFRAMES_OK;
+    }
+    if (address)
+        unmap(driver, address, size, count, mapped);
     return cf_cuda_failed(driver, result, call, "cannot map %zu KiB of frame memory on GPU %d",
                           size >> 10, cuda->index);
 }
@@ -152,12 +163,12 @@ static int allocate(struct cf_cuda *cuda, size_t size, struct vmm_memory *vmm)
                               cuda->index);
     err = export(cuda, handle, &vmm->memory.fd);
     if (!err)
-        err = map(cuda, handle, size, CF_CU_ACCESS_READ_WRITE, &at);
+        err = map(cuda, &handle, 1, size, CF_CU_ACCESS_READ_WRITE, &at);
     /* The map and the descriptor keep the memory. */
     driver->cuMemRelease(handle);
     if (err)
         return err;
-    vmm->mapped = true;
+    vmm->parts = 1;
     vmm->memory.base = (void *)(uintptr_t)at;
     vmm->memory.size = size;
     return CUFRAMES_OK;
@@ -182,14 +193,19 @@ int cf_vmm_create(struct cf_cuda *cuda, size_t size, struct cf_memory **memory)
     return CUFRAMES_OK;
 }
 
+/* A program's own map of an allocation. */
+struct own_map {
+    cf_CUdeviceptr start;
+    size_t size;
+    int fd; /* exported; owned */
+};
+
 /* In the context of `cuda`. */
-static int adopt(struct cf_cuda *cuda, void *pointer, size_t *offset, struct vmm_memory *vmm)
+static int export_own(struct cf_cuda *cuda, void *pointer, struct own_map *own)
 {
     const struct cf_driver *driver = cuda->driver;
     cf_CUallocation allocation;
-    cf_CUdeviceptr start;
     cf_CUmemhandle handle;
-    size_t size;
     int err = CUFRAMES_OK;
 
     if (driver->cuMemRetainAllocationHandle(&handle, pointer) != CF_CU_SUCCESS)
@@ -201,21 +217,48 @@ static int adopt(struct cf_cuda *cuda, void *pointer, size_t *offset, struct vmm
     else if (allocation.location.type != CF_CU_LOCATION_DEVICE ||
              allocation.location.id != cuda->device)
         err = cf_fail(CUFRAMES_ERR_FORMAT, "the memory is not on GPU %d", cuda->index);
-    else if (driver->cuMemGetAddressRange_v2(&start, &size, (cf_CUdeviceptr)(uintptr_t)pointer) !=
-             CF_CU_SUCCESS)
+    else if (driver->cuMemGetAddressRange_v2(&own->start, &own->size,
+                                             (cf_CUdeviceptr)(uintptr_t)pointer) != CF_CU_SUCCESS)
         err = cf_fail(CUFRAMES_ERR_FORMAT, "the driver does not tell where the memory begins");
-    else if (export(cuda, handle, &vmm->memory.fd) != CUFRAMES_OK)
+    else if (export(cuda, handle, &own->fd) != CUFRAMES_OK)
         err = CUFRAMES_ERR_FORMAT;
     driver->cuMemRelease(handle);
+    return err;
+}
+
+/* In the context of `cuda`. */
+static int adopt(struct cf_cuda *cuda, void *const *pointers, uint32_t count, size_t *offset,
+                 struct vmm_memory *vmm)
+{
+    struct cf_memory *memory = &vmm->memory;
+    struct own_map first = {.fd = -1}, own;
+    int err = export_own(cuda, pointers[0], &first);
+
     if (err)
         return err;
-    vmm->memory.base = (void *)(uintptr_t)start;
-    vmm->memory.size = size;
-    *offset = (uintptr_t)pointer - start;
+    memory->fd = first.fd;
+    memory->base = (void *)(uintptr_t)first.start;
+    memory->size = first.size * count;
+    *offset = (uintptr_t)pointers[0] - first.start;
+    if (count == 1)
+        return CUFRAMES_OK;
+    memory->more_fds = cf_sys.calloc(count - 1, sizeof(*memory->more_fds));
+    if (!memory->more_fds)
+        return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
+    for (uint32_t i = 1; i < count; i++) {
+        if ((err = export_own(cuda, pointers[i], &own)) != 0)
+            return err;
+        memory->more_fds[memory->more_count++] = own.fd;
+        if (own.size != first.size || (uintptr_t)pointers[i] - own.start != *offset)
+            return cf_fail(CUFRAMES_ERR_FORMAT,
+                           "the buffers are neither at equal distances in one allocation, nor each "
+                           "at the same place of an allocation of its own, all of one size");
+    }
     return CUFRAMES_OK;
 }
 
-int cf_vmm_adopt(struct cf_cuda *cuda, void *pointer, size_t *offset, struct cf_memory **memory)
+int cf_vmm_adopt(struct cf_cuda *cuda, void *const *pointers, uint32_t count, size_t *offset,
+                 struct cf_memory **memory)
 {
     struct vmm_memory *vmm;
     int err;
@@ -223,7 +266,7 @@ int cf_vmm_adopt(struct cf_cuda *cuda, void *pointer, size_t *offset, struct cf_
     if ((err = vmm_new(cuda, &vmm)) != 0)
         return err;
     if ((err = cf_cuda_enter(cuda)) == 0) {
-        err = adopt(cuda, pointer, offset, vmm);
+        err = adopt(cuda, pointers, count, offset, vmm);
         cf_cuda_leave(cuda);
     }
     if (err) {
@@ -249,38 +292,57 @@ static int check_import(const struct cf_driver *driver, cf_CUmemhandle handle, c
     return CUFRAMES_OK;
 }
 
-/* In the context of `reader`. */
-static int import(struct cf_cuda *reader, cf_CUdevice owner, int fd, size_t size,
-                  struct vmm_memory *vmm)
+static int import_one(struct cf_cuda *reader, cf_CUdevice owner, int fd, cf_CUmemhandle *handle)
 {
     const struct cf_driver *driver = reader->driver;
-    cf_CUmemhandle handle;
-    cf_CUdeviceptr at;
-    cf_CUresult result;
-    int err = round_up(driver, owner, &size);
+    cf_CUresult result = driver->cuMemImportFromShareableHandle(handle, (void *)(intptr_t)fd,
+                                                                CF_CU_HANDLE_DESCRIPTOR);
+    int err;
 
-    if (err)
-        return err;
-    result = driver->cuMemImportFromShareableHandle(&handle, (void *)(intptr_t)fd,
-                                                    CF_CU_HANDLE_DESCRIPTOR);
     if (result != CF_CU_SUCCESS)
         return cf_cuda_failed(driver, result, "cuMemImportFromShareableHandle",
                               "cannot import the publisher's memory (both must use the same "
                               "driver, and in MIG mode the same instance)");
-    err = check_import(driver, handle, owner);
+    err = check_import(driver, *handle, owner);
+    if (err)
+        driver->cuMemRelease(*handle);
+    return err;
+}
+
+/* In the context of `reader`. */
+static int import(struct cf_cuda *reader, cf_CUdevice owner, const struct cf_memory_source *source,
+                  struct vmm_memory *vmm)
+{
+    const struct cf_driver *driver = reader->driver;
+    cf_CUmemhandle handles[CUFRAMES_MAX_SLOTS];
+    size_t part = source->size / source->fd_count;
+    uint32_t count = 0;
+    cf_CUdeviceptr at;
+    int err = round_up(driver, owner, &part);
+
+    if (!err && source->fd_count > 1 && part * source->fd_count != source->size)
+        err = cf_fail(CUFRAMES_ERR_PROTOCOL, "the publisher's memory is not of a size that the GPU "
+                                             "allocates");
+    while (!err && count < source->fd_count) {
+        err = import_one(reader, owner, source->fds[count], &handles[count]);
+        if (!err)
+            count++;
+    }
     /* A descriptor with less memory than the peer says fails here. */
     if (!err)
-        err = map(reader, handle, size, CF_CU_ACCESS_READ, &at);
-    driver->cuMemRelease(handle);
+        err = map(reader, handles, count, part * count, CF_CU_ACCESS_READ, &at);
+    /* The map keeps the memory. */
+    for (uint32_t i = 0; i < count; i++)
+        driver->cuMemRelease(handles[i]);
     if (err)
         return err;
-    vmm->mapped = true;
+    vmm->parts = count;
     vmm->memory.base = (void *)(uintptr_t)at;
-    vmm->memory.size = size;
+    vmm->memory.size = part * count;
     return CUFRAMES_OK;
 }
 
-int cf_vmm_import(struct cf_cuda *reader, cf_CUdevice owner, int fd, size_t size,
+int cf_vmm_import(struct cf_cuda *reader, cf_CUdevice owner, const struct cf_memory_source *source,
                   struct cf_memory **memory)
 {
     struct vmm_memory *vmm;
@@ -291,7 +353,7 @@ int cf_vmm_import(struct cf_cuda *reader, cf_CUdevice owner, int fd, size_t size
     if (owner != reader->device)
         vmm->memory.access = CUFRAMES_ACCESS_PEER;
     if ((err = cf_cuda_enter(reader)) == 0) {
-        err = import(reader, owner, fd, size, vmm);
+        err = import(reader, owner, source, vmm);
         cf_cuda_leave(reader);
     }
     if (err) {

@@ -19,9 +19,10 @@ int cf_host_import(int fd, size_t size, struct cf_memory **memory);
 
 /* cuda.c: one allocation of the driver's virtual memory management. */
 int cf_vmm_create(struct cf_cuda *cuda, size_t size, struct cf_memory **memory);
-int cf_vmm_adopt(struct cf_cuda *cuda, void *pointer, size_t *offset, struct cf_memory **memory);
+int cf_vmm_adopt(struct cf_cuda *cuda, void *const *pointers, uint32_t count, size_t *offset,
+                 struct cf_memory **memory);
 /* Maps memory that is on the device `owner` for reading by `reader`. */
-int cf_vmm_import(struct cf_cuda *reader, cf_CUdevice owner, int fd, size_t size,
+int cf_vmm_import(struct cf_cuda *reader, cf_CUdevice owner, const struct cf_memory_source *source,
                   struct cf_memory **memory);
 
 /* registered.c: host memory that a GPU reads in place. NOT_FOUND stands for a device that cannot. */

@@ -92,9 +92,10 @@ int cf_memory_create(const struct cf_memory_place *place, size_t size, struct cf
     return cf_vmm_create(place->cuda, size, memory);
 }
 
-int cf_memory_adopt(struct cf_cuda *cuda, void *pointer, size_t *offset, struct cf_memory **memory)
+int cf_memory_adopt(struct cf_cuda *cuda, void *const *pointers, uint32_t count, size_t *offset,
+                    struct cf_memory **memory)
 {
-    return cf_vmm_adopt(cuda, pointer, offset, memory);
+    return cf_vmm_adopt(cuda, pointers, count, offset, memory);
 }
 
 /* ---- the subscriber's way ---- */
@@ -131,9 +132,9 @@ static int import_host_for_gpu(const struct cf_memory_source *source,
 
     if (err)
         return err;
-    err = cf_registered_import(cuda, source->fd, source->size, memory);
+    err = cf_registered_import(cuda, source->fds[0], source->size, memory);
     if ((err == CUFRAMES_ERR_CUDA || err == CUFRAMES_ERR_NOT_FOUND) && reader->staged) {
-        err = cf_host_import(source->fd, source->size, &host);
+        err = cf_host_import(source->fds[0], source->size, &host);
         if (!err)
             err = import_staged(source, host, cuda, memory);
     } else if (err == CUFRAMES_ERR_NOT_FOUND) {
@@ -156,7 +157,7 @@ static int import_copies(const struct cf_memory_source *source, int home, struct
 
     if (err)
         return err;
-    err = cf_vmm_import(cuda, cuda->device, source->fd, source->size, &there);
+    err = cf_vmm_import(cuda, cuda->device, source, &there);
     cf_cuda_unref(cuda);
     return err ? err : import_staged(source, there, to, memory);
 }
@@ -173,7 +174,7 @@ static int import_for_gpu(const struct cf_memory_source *source, int home,
     err = cf_cuda_device(cuda->driver, home, &owner);
     if (!err) {
         if (cuda->device == owner || cf_cuda_peers(cuda->driver, cuda->device, owner))
-            err = cf_vmm_import(cuda, owner, source->fd, source->size, memory);
+            err = cf_vmm_import(cuda, owner, source, memory);
         else if (reader->staged)
             err = import_copies(source, home, cuda, memory);
         else
@@ -220,7 +221,7 @@ int cf_memory_import(const struct cf_memory_source *source, const struct cf_memo
         return import_gpu(source, reader, memory);
     if (reader->wanted == CUFRAMES_MEMORY_CUDA)
         return import_host_for_gpu(source, reader, memory);
-    return cf_host_import(source->fd, source->size, memory);
+    return cf_host_import(source->fds[0], source->size, memory);
 }
 
 /* ---- frames ---- */

@@ -22,9 +22,11 @@ struct cf_memory_kind;
 /* The common part of every kind's own structure. */
 struct cf_memory {
     const struct cf_memory_kind *kind;
-    void *base;               /* host or device pointer; NULL if frames are copied out of it */
-    size_t size;              /* bytes mapped */
-    int fd;                   /* the exported descriptor, owned; -1 in an import */
+    void *base;    /* host or device pointer; NULL if frames are copied out of it */
+    size_t size;   /* bytes mapped */
+    int fd;        /* the exported descriptor, owned; -1 in an import */
+    int *more_fds; /* with `fd`, one for each slot; NULL = `fd` is of all slots */
+    uint32_t more_count;
     cuframes_memory_t place;  /* HOST or CUDA: what pointers to frames are */
     cuframes_access_t access; /* how an import reads what the peer exported */
     struct cf_cuda *cuda;     /* the GPU that writes or reads it; NULL = none */
@@ -50,17 +52,20 @@ void cf_memory_place_fini(struct cf_memory_place *place);
 int cf_memory_create(const struct cf_memory_place *place, size_t size, struct cf_memory **memory);
 
 /*
- * Shares what the program has allocated itself: the allocation that `pointer` lies in, `*offset`
- * bytes behind its start. FORMAT, with the reason, if the driver cannot export it.
+ * Shares what the program has allocated itself: the allocation of each of the pointers, `*offset`
+ * bytes behind its start. With more than one, offset and size must be the same for all. FORMAT, with
+ * the reason, if that is not so, or the driver cannot export them.
  */
-int cf_memory_adopt(struct cf_cuda *cuda, void *pointer, size_t *offset, struct cf_memory **memory);
+int cf_memory_adopt(struct cf_cuda *cuda, void *const *pointers, uint32_t count, size_t *offset,
+                    struct cf_memory **memory);
 
 /* What a peer exported. */
 struct cf_memory_source {
     cuframes_memory_t memory;
     const uint8_t *gpu_uuid;
-    int fd; /* borrowed */
-    size_t size;
+    const int *fds; /* borrowed; of `fd_count` memories of the same size, one behind the other */
+    uint32_t fd_count;
+    size_t size;       /* of all */
     size_t frame_size; /* bytes of one frame, and */
     uint32_t frames;   /* how many can be in use at once: for copies */
 };

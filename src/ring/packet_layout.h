@@ -77,8 +77,9 @@ static_assert(offsetof(struct cf_packet_entry, pts_ns) == 24, "layout");
 /* What has become of a ring. Only ever goes up. */
 enum cf_packet_ring_state {
     CF_PACKET_RING_RUNNING = 0,
-    CF_PACKET_RING_SUPERSEDED = 1, /* a larger one has the packets that follow, and the last of these */
-    CF_PACKET_RING_CLOSED = 2,     /* the publisher has closed the channel */
+    CF_PACKET_RING_SUPERSEDED =
+        1,                     /* a larger one has the packets that follow, and the last of these */
+    CF_PACKET_RING_CLOSED = 2, /* the publisher has closed the channel */
 };
 
 struct cf_packet_ring_header {

@@ -26,8 +26,8 @@ bool cf_packet_reader_init(struct cf_packet_reader *r, const struct cf_packet_ri
         return false;
     *r = (struct cf_packet_reader){
         .header = header,
-        .data = (const _Atomic uint64_t *)((const uint8_t *)header +
-                                           cf_packet_data_offset(index_size)),
+        .data =
+            (const _Atomic uint64_t *)((const uint8_t *)header + cf_packet_data_offset(index_size)),
         .data_size = data_size,
         .index_size = index_size,
         .max_packet = max_packet,
@@ -75,17 +75,18 @@ static void load_entry(const struct cf_packet_entry *e, struct cf_packet_found *
     *found = (struct cf_packet_found){
         .position = atomic_load_explicit(&e->position, memory_order_relaxed),
         .size = atomic_load_explicit(&e->size, memory_order_relaxed),
-        .meta = {
-            .pts_ns = atomic_load_explicit(&e->pts_ns, memory_order_relaxed),
-            .dts_ns = atomic_load_explicit(&e->dts_ns, memory_order_relaxed),
-            .duration_ns = atomic_load_explicit(&e->duration_ns, memory_order_relaxed),
-            .capture_ns = atomic_load_explicit(&e->capture_ns, memory_order_relaxed),
-            .published_ns = atomic_load_explicit(&e->published_ns, memory_order_relaxed),
-            .generation = atomic_load_explicit(&e->generation, memory_order_relaxed),
-            .flags = (uint16_t)what,
-            .stream = (uint8_t)(what >> 16),
-            .capture_source = (uint8_t)(what >> 24),
-        },
+        .meta =
+            {
+                .pts_ns = atomic_load_explicit(&e->pts_ns, memory_order_relaxed),
+                .dts_ns = atomic_load_explicit(&e->dts_ns, memory_order_relaxed),
+                .duration_ns = atomic_load_explicit(&e->duration_ns, memory_order_relaxed),
+                .capture_ns = atomic_load_explicit(&e->capture_ns, memory_order_relaxed),
+                .published_ns = atomic_load_explicit(&e->published_ns, memory_order_relaxed),
+                .generation = atomic_load_explicit(&e->generation, memory_order_relaxed),
+                .flags = (uint16_t)what,
+                .stream = (uint8_t)(what >> 16),
+                .capture_source = (uint8_t)(what >> 24),
+            },
     };
 }
 

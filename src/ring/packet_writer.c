@@ -127,8 +127,8 @@ static void store_bytes(struct cf_packet_writer *w, const uint8_t *from, uint32_
 static void store_entry(struct cf_packet_entry *entry, uint64_t position, uint32_t size,
                         const struct cf_packet_meta *meta)
 {
-    const uint32_t what = meta->flags | (uint32_t)meta->stream << 16 |
-                          (uint32_t)meta->capture_source << 24;
+    const uint32_t what =
+        meta->flags | (uint32_t)meta->stream << 16 | (uint32_t)meta->capture_source << 24;
 
     atomic_store_explicit(&entry->position, position, memory_order_relaxed);
     atomic_store_explicit(&entry->size, size, memory_order_relaxed);
@@ -203,7 +203,8 @@ void cf_packet_writer_take_over(struct cf_packet_writer *w, const struct cf_pack
 {
     for (uint64_t seq = from->oldest; seq < from->head; seq++) {
         const struct cf_packet_meta meta = cf_packet_writer_meta(from, seq);
-        const uint32_t size = atomic_load_explicit(&entry_of(from, seq)->size, memory_order_relaxed);
+        const uint32_t size =
+            atomic_load_explicit(&entry_of(from, seq)->size, memory_order_relaxed);
 
         copy_lines(w, from, cf_packet_writer_position(from, seq), size);
         store_entry(entry_of(w, seq), w->end, size, &meta);

@@ -118,6 +118,8 @@ static void put_attached(uint8_t **p, const struct cf_msg_attached *attached)
     put_u64(p, attached->slot_stride);
     put_u64(p, attached->first_seq);
     put_u64(p, attached->slot_offset);
+    put_u32(p, attached->memory_count);
+    put_u32(p, 0);
 }
 
 static void put_error(uint8_t **p, const struct cf_msg_error *error)

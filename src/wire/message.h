@@ -21,18 +21,18 @@
 #define CF_WIRE_HEADER_SIZE 16
 #define CF_WIRE_MAX_MESSAGE 4096
 /* Most descriptors with one message. */
-#define CF_WIRE_MAX_FDS   8
+#define CF_WIRE_MAX_FDS   (4 + CUFRAMES_MAX_SLOTS - 1)
 #define CF_WIRE_TEXT_SIZE 256
 /* Most subscribers described in one message. */
 #define CF_WIRE_REPORT_BATCH 16
 
 enum cf_message_type {
     /* subscriber to publisher */
-    CF_MSG_ATTACH = 1,  /* be a subscriber; answered by ATTACHED or ERROR */
-    CF_MSG_ADOPTED = 2, /* has mapped the generation that it was sent */
-    CF_MSG_QUERY = 3,   /* answered by REPORT and REPORT_SUBSCRIBERS, then closed */
-    CF_MSG_WATCH = 4,   /* keep the connection: its hang-up means that the channel is gone */
-    CF_MSG_PACKETS_ENABLE = 5,  /* a subscriber wants packets; answered by PACKETS */
+    CF_MSG_ATTACH = 1,         /* be a subscriber; answered by ATTACHED or ERROR */
+    CF_MSG_ADOPTED = 2,        /* has mapped the generation that it was sent */
+    CF_MSG_QUERY = 3,          /* answered by REPORT and REPORT_SUBSCRIBERS, then closed */
+    CF_MSG_WATCH = 4,          /* keep the connection: its hang-up means that the channel is gone */
+    CF_MSG_PACKETS_ENABLE = 5, /* a subscriber wants packets; answered by PACKETS */
     CF_MSG_PACKETS_ADOPTED = 6, /* has taken what PACKETS, PACKET_RING or STREAMS brought */
     /* publisher to subscriber */
     CF_MSG_ATTACHED = 16,   /* with descriptors, see enum cf_attached_fd */
@@ -46,7 +46,8 @@ enum cf_message_type {
     CF_MSG_REPORT_STREAMS = 24,
 };
 
-/* Order of the descriptors of ATTACHED and GENERATION. */
+/* Order of the descriptors of ATTACHED and GENERATION. The second and further descriptors of frame
+ * memory follow at the end. */
 enum cf_attached_fd {
     CF_FD_CONTROL = 0,     /* control memory: ring/layout.h */
     CF_FD_FRAMES = 1,      /* frame memory */
@@ -97,6 +98,7 @@ struct cf_msg_attached {
     uint64_t slot_stride;             /* bytes from one slot's frame to the next */
     uint64_t first_seq;               /* where an in-order subscriber begins */
     uint64_t slot_offset;             /* bytes of frame memory before the first slot's frame */
+    uint32_t memory_count;            /* descriptors of frame memory: 1, or one for each slot */
 };
 
 struct cf_msg_error {
@@ -121,8 +123,9 @@ struct cf_msg_packets_enable {
 
 /* PACKETS and PACKET_RING. */
 struct cf_msg_packets {
-    uint32_t number; /* of the ring; 0 = the channel has none, the rest is 0 and without descriptors */
-    uint32_t flags;  /* PACKETS: CF_PACKETS_WAKE_SOCKET if that descriptor is there */
+    uint32_t
+        number; /* of the ring; 0 = the channel has none, the rest is 0 and without descriptors */
+    uint32_t flags;       /* PACKETS: CF_PACKETS_WAKE_SOCKET if that descriptor is there */
     uint64_t memory_size; /* bytes of the ring's memory to map */
     uint32_t generation;  /* PACKETS: newest packet generation, announced by a STREAMS; 0 = none */
 };

@@ -22,7 +22,9 @@ static void check_description(const struct cf_msg_attached *a)
     FUZZ_REQUIRE(a->info.slots >= CUFRAMES_MIN_SLOTS && a->info.slots <= CUFRAMES_MAX_SLOTS);
     FUZZ_REQUIRE(layout->plane_count == (uint32_t)cuframes_format_planes(a->info.format));
     for (int32_t slot = 0; slot < a->info.slots; slot++)
-        FUZZ_REQUIRE(inside((uint64_t)slot * a->slot_stride, layout->size, a->frames_size));
+        FUZZ_REQUIRE(
+            inside(a->slot_offset + (uint64_t)slot * a->slot_stride, layout->size, a->frames_size));
+    FUZZ_REQUIRE(a->memory_count == 1 || a->memory_count == (uint32_t)a->info.slots);
     for (uint32_t i = 0; i < layout->plane_count; i++) {
         const cuframes_plane_layout_t *plane = &layout->planes[i];
         uint32_t row_bytes, rows;

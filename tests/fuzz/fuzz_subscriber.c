@@ -85,6 +85,7 @@ static void describe(const struct play *play, enum cf_message_type type, struct 
         .control_size = play->ring.control.size,
         .frames_size = SLOTS * STRIDE,
         .slot_stride = STRIDE,
+        .memory_count = 1,
     };
     cuframes_layout_init(&message->attached.info.layout, CUFRAMES_FORMAT_NV12, 48, 32, 0);
 }

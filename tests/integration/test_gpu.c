@@ -216,8 +216,8 @@ TEST(the_current_context_is_used_when_that_is_asked_for)
 
 /* ---- the program's own buffers ---- */
 
-/* `count` buffers of two granules each in one allocation, of that handle type. */
-static cf_CUdeviceptr own_memory(size_t count, int handle_types, size_t *stride)
+/* An allocation of `size` bytes, of that handle type, mapped at `at` (0 = anywhere). */
+static cf_CUdeviceptr own_memory(cf_CUdeviceptr at, size_t size, int handle_types)
 {
     const cf_CUallocation allocation = {
         .type = CF_CU_ALLOCATION_PINNED,
@@ -226,17 +226,26 @@ static cf_CUdeviceptr own_memory(size_t count, int handle_types, size_t *stride)
     };
     const cf_CUaccess access = {.location = allocation.location, .flags = CF_CU_ACCESS_READ_WRITE};
     cf_CUmemhandle handle;
-    cf_CUdeviceptr at;
-    size_t unit;
 
-    CHECK_CU(driver()->cuMemGetAllocationGranularity(&unit, &allocation, 0));
-    *stride = unit;
-    CHECK_CU(driver()->cuMemCreate(&handle, count * unit, &allocation, 0));
-    CHECK_CU(driver()->cuMemAddressReserve(&at, count * unit, 0, 0, 0));
-    CHECK_CU(driver()->cuMemMap(at, count * unit, 0, handle, 0));
-    CHECK_CU(driver()->cuMemSetAccess(at, count * unit, &access, 1));
+    CHECK_CU(driver()->cuMemCreate(&handle, size, &allocation, 0));
+    if (!at)
+        CHECK_CU(driver()->cuMemAddressReserve(&at, size, 0, 0, 0));
+    CHECK_CU(driver()->cuMemMap(at, size, 0, handle, 0));
+    CHECK_CU(driver()->cuMemSetAccess(at, size, &access, 1));
     CHECK_CU(driver()->cuMemRelease(handle));
     return at;
+}
+
+static size_t granule(void)
+{
+    const cf_CUallocation allocation = {
+        .type = CF_CU_ALLOCATION_PINNED,
+        .location = {.type = CF_CU_LOCATION_DEVICE, .id = 0},
+    };
+    size_t bytes;
+
+    CHECK_CU(driver()->cuMemGetAllocationGranularity(&bytes, &allocation, 0));
+    return bytes;
 }
 
 static void publish_own(cuframes_publisher_t *publisher, void *buffer, int64_t stamp)
@@ -249,20 +258,15 @@ static void publish_own(cuframes_publisher_t *publisher, void *buffer, int64_t s
     CHECK_OK(cuframes_publisher_publish_external(publisher, buffer, NULL, stamp));
 }
 
-static void use_own_buffers(int handle_types, uint64_t copies)
+/* Three buffers: shared in place, or copied. */
+static void use_buffers(void *buffers[3], uint64_t copies)
 {
     cuframes_publisher_config_t config = small_config("cam");
     cuframes_publisher_t *publisher;
     cuframes_subscriber_t *reader;
-    cf_CUdeviceptr memory;
-    void *buffers[3], *acquired;
-    size_t stride;
+    void *acquired;
 
     config.memory = CUFRAMES_MEMORY_AUTO;
-    enter_primary(0);
-    memory = own_memory(3, handle_types, &stride);
-    for (size_t i = 0; i < 3; i++)
-        buffers[i] = (void *)(uintptr_t)(memory + i * stride);
     CHECK_OK(cuframes_publisher_create_external(&config, buffers, 3, SIZE, &publisher));
     reader = make_gpu_reader(CUFRAMES_MODE_STRICT_ORDER);
     for (int64_t i = 0; i < 7; i++) {
@@ -283,20 +287,88 @@ static void use_own_buffers(int handle_types, uint64_t copies)
               CUFRAMES_ERR_INVALID_ARG);
     cuframes_subscriber_destroy(reader);
     cuframes_publisher_destroy(publisher);
-    CHECK_CU(driver()->cuMemUnmap(memory, 3 * stride));
-    CHECK_CU(driver()->cuMemAddressFree(memory, 3 * stride));
+}
+
+/* Pieces of one allocation. */
+static void use_pieces(int handle_types, uint64_t copies)
+{
+    cf_CUdeviceptr memory;
+    void *buffers[3];
+    size_t size;
+
+    enter_primary(0);
+    size = granule();
+    memory = own_memory(0, 3 * size, handle_types);
+    for (size_t i = 0; i < 3; i++)
+        buffers[i] = (void *)(uintptr_t)(memory + i * size);
+    use_buffers(buffers, copies);
+    CHECK_CU(driver()->cuMemUnmap(memory, 3 * size));
+    CHECK_CU(driver()->cuMemAddressFree(memory, 3 * size));
     leave_primary(0);
     CHECK_EQ(objects(), 0U);
 }
 
 TEST(own_buffers_that_can_be_exported_are_shared_in_place)
 {
-    use_own_buffers(CF_CU_HANDLE_DESCRIPTOR, 0);
+    use_pieces(CF_CU_HANDLE_DESCRIPTOR, 0);
 }
 
 TEST(own_buffers_that_cannot_be_exported_are_copied)
 {
-    use_own_buffers(0, 7);
+    use_pieces(0, 7);
+}
+
+/* `larger` makes the last allocation larger than the others. */
+static void use_allocations(size_t larger, uint64_t copies)
+{
+    cf_CUdeviceptr memory[3];
+    void *buffers[3];
+    size_t sizes[3];
+
+    enter_primary(0);
+    for (size_t i = 0; i < 3; i++) {
+        sizes[i] = granule() * (i == 2 ? 1 + larger : 1);
+        memory[i] = own_memory(0, sizes[i], CF_CU_HANDLE_DESCRIPTOR);
+        buffers[i] = (void *)(uintptr_t)(memory[i] + 4096);
+    }
+    use_buffers(buffers, copies);
+    for (size_t i = 0; i < 3; i++) {
+        CHECK_CU(driver()->cuMemUnmap(memory[i], sizes[i]));
+        CHECK_CU(driver()->cuMemAddressFree(memory[i], sizes[i]));
+    }
+    leave_primary(0);
+    CHECK_EQ(objects(), 0U);
+}
+
+TEST(own_buffers_in_allocations_of_their_own_are_shared_in_place)
+{
+    use_allocations(0, 0);
+}
+
+TEST(own_buffers_of_different_allocations_are_copied)
+{
+    use_allocations(1, 7);
+}
+
+/* The address of one follows on that of the other: it only looks like one allocation. */
+TEST(own_allocations_side_by_side_are_told_apart)
+{
+    cf_CUdeviceptr memory;
+    void *buffers[3];
+    size_t size;
+
+    enter_primary(0);
+    size = granule();
+    CHECK_CU(driver()->cuMemAddressReserve(&memory, 3 * size, 0, 0, 0));
+    for (size_t i = 0; i < 3; i++)
+        buffers[i] =
+            (void *)(uintptr_t)own_memory(memory + i * size, size, CF_CU_HANDLE_DESCRIPTOR);
+    use_buffers(buffers, 0);
+    for (size_t i = 0; i < 3; i++)
+        CHECK_CU(driver()->cuMemUnmap(memory + i * size, size));
+    CHECK_CU(driver()->cuMemAddressFree(memory, 3 * size));
+    leave_primary(0);
+    CHECK_EQ(objects(), 0U);
 }
 
 /* ---- the bad days ---- */

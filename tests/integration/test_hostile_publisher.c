@@ -55,6 +55,7 @@ static void describe(struct cf_msg_attached *body, uint32_t generation)
         .name = "reader",
         .max_holds = 2,
         .slot_stride = 4096,
+        .memory_count = 1,
         .frames_size = 4096 * SLOTS,
         .control_size = cf_page_round(cf_ring_size(SLOTS)),
     };

@@ -292,13 +292,13 @@ TEST(descriptors_with_a_message_that_takes_none_are_closed)
 
 TEST(flood_of_descriptors_is_closed)
 {
-    const size_t counts[] = {9, 16, 64, 130, 140, 253};
+    const size_t counts[] = {CF_WIRE_MAX_FDS + 1, 130, 140, 253};
     struct pair pair = make_pair();
     int file = some_file();
 
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         send_sample(pair.peer, CF_MSG_ATTACHED, file, counts[i]);
-        check_receive_fails(pair.library, 0, CUFRAMES_ERR_PROTOCOL, "more than 8");
+        check_receive_fails(pair.library, 0, CUFRAMES_ERR_PROTOCOL, "more than 67");
     }
     close(file);
     close_pair(pair);
@@ -378,8 +378,8 @@ TEST(credentials_as_control_data_are_ignored)
     CHECK_OK(cf_connection_receive(pair.library, &message, fds, &fd_count, 0));
     CHECK_EQ(fd_count, 4);
     close_fds(fds, fd_count);
-    send_sample(pair.peer, CF_MSG_ATTACHED, file, 9);
-    check_receive_fails(pair.library, 0, CUFRAMES_ERR_PROTOCOL, "more than 8");
+    send_sample(pair.peer, CF_MSG_ATTACHED, file, CF_WIRE_MAX_FDS + 1);
+    check_receive_fails(pair.library, 0, CUFRAMES_ERR_PROTOCOL, "more than 67");
     close(file);
     close_pair(pair);
 }

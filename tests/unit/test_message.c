@@ -206,6 +206,26 @@ TEST(number_of_descriptors_follows_the_wake_socket_flag)
     check_refused(bytes, size, 4, "3 belong to it");
 }
 
+TEST(number_of_descriptors_follows_the_memories)
+{
+    struct cf_message message = {.type = CF_MSG_ATTACHED}, decoded;
+    uint8_t bytes[CF_WIRE_MAX_MESSAGE];
+    size_t size;
+
+    wire_sample_attached(&message.attached, true);
+    message.attached.memory_count = (uint32_t)message.attached.info.slots;
+    message.attached.frames_size =
+        message.attached.slot_stride * (uint64_t)message.attached.info.slots;
+    size = cf_message_encode(&message, bytes);
+    CHECK_OK(decode_exact(bytes, size, 4 + message.attached.memory_count - 1, &decoded));
+    check_refused(bytes, size, 4, "9 belong to it");
+    /* Host memory is one. */
+    message.attached.info.memory = CUFRAMES_MEMORY_HOST;
+    memset(message.attached.info.gpu_uuid, 0, sizeof(message.attached.info.gpu_uuid));
+    size = cf_message_encode(&message, bytes);
+    check_refused(bytes, size, 9, "number of memories 6");
+}
+
 TEST(other_versions_are_named)
 {
     struct encoded e = encode_sample(CF_MSG_ATTACH);
@@ -321,13 +341,17 @@ static const struct bad_field {
     {CF_MSG_GENERATION, GRANT + 68, 4, CF_ATTACH_WAKE_SOCKET, "flags 1"},
     {CF_MSG_ATTACHED, GRANT + 72, 8, 0, "control memory size 0"},
     {CF_MSG_ATTACHED, GRANT + 72, 8, (1 << 20) + 1, "control memory size"},
-    {CF_MSG_ATTACHED, GRANT + 80, 8, 6340623, "do not fit"},
+    {CF_MSG_ATTACHED, GRANT + 80, 8, 6336527, "do not fit"},
     {CF_MSG_ATTACHED, GRANT + 80, 8, (UINT64_C(1) << 46) + 1, "frame memory size"},
     {CF_MSG_ATTACHED, GRANT + 88, 8, 1052656, "apart"},
     {CF_MSG_ATTACHED, GRANT + 88, 8, 1056769, "slot stride"},
     {CF_MSG_ATTACHED, GRANT + 88, 8, UINT64_C(1) << 63, "do not fit"},
     {CF_MSG_ATTACHED, GRANT + 96, 8, UINT64_C(1) << 58, "sequence number"},
-    {CF_MSG_ATTACHED, GRANT + 104, 8, 32, "do not fit"},
+    {CF_MSG_ATTACHED, GRANT + 104, 8, 4128, "do not fit"},
+    {CF_MSG_ATTACHED, GRANT + 112, 4, 0, "number of memories 0"},
+    {CF_MSG_ATTACHED, GRANT + 112, 4, 2, "number of memories 2"},
+    {CF_MSG_ATTACHED, GRANT + 112, 4, 6, "number of memories 6"},
+    {CF_MSG_ATTACHED, GRANT + 116, 4, 1, "reserved"},
     {CF_MSG_ATTACHED, GRANT + 104, 8, 8, "slot offset 8"},
     {CF_MSG_ATTACHED, GRANT + 104, 8, UINT64_MAX - 15, "do not fit"},
     /* ADOPTED */
@@ -454,20 +478,22 @@ static const struct golden {
     {CF_MSG_ADOPTED, 24, "43554635 05000200 18000000 00000000 04030201 03000000"},
     {CF_MSG_QUERY, 16, "43554635 05000300 10000000 00000000"},
     {CF_MSG_WATCH, 16, "43554635 05000400 10000000 00000000"},
-    {CF_MSG_ATTACHED, 360,
-     "43554635 05001000 68010000 00000000 63616d2d 31000000 *56 06000000 81020000 e1010000 "
-     "02000000 01000000 06000000 03000000 30750000 e9030000 04000000 03000000 09081002 "
-     "ffffffff 04000000 c0020000 f0010000 02000000 00000000 00101000 00000000 00010000 "
-     "00000000 80050000 f0010000 00ad0a00 00000000 84050000 f9000000 *32 a0a1a2a3 a4a5a6a7 "
-     "a8a9aaab acadaeaf 03000000 02000000 64657465 63746f72 *56 02000000 01000000 00200000 "
-     "00000000 10c06000 00000000 00201000 00000000 efcdab89 67452301 10000000 00000000"},
-    {CF_MSG_GENERATION, 360,
-     "43554635 05001100 68010000 00000000 63616d2d 31000000 *56 06000000 81020000 e1010000 "
-     "02000000 01000000 06000000 03000000 30750000 e9030000 04000000 03000000 09081002 "
-     "ffffffff 04000000 c0020000 f0010000 02000000 00000000 00101000 00000000 00010000 "
-     "00000000 80050000 f0010000 00ad0a00 00000000 84050000 f9000000 *32 a0a1a2a3 a4a5a6a7 "
-     "a8a9aaab acadaeaf 03000000 02000000 64657465 63746f72 *56 02000000 00000000 00200000 "
-     "00000000 10c06000 00000000 00201000 00000000 efcdab89 67452301 10000000 00000000"},
+    {CF_MSG_ATTACHED, 368,
+     "43554635 05001000 70010000 00000000 63616d2d 31000000 *56 06000000 81020000 "
+     "e1010000 02000000 01000000 06000000 03000000 30750000 e9030000 04000000 03000000 "
+     "09081002 ffffffff 04000000 c0020000 f0010000 02000000 00000000 00101000 00000000 "
+     "00010000 00000000 80050000 f0010000 00ad0a00 00000000 84050000 f9000000 *32 "
+     "a0a1a2a3 a4a5a6a7 a8a9aaab acadaeaf 03000000 02000000 64657465 63746f72 *56 "
+     "02000000 01000000 00200000 00000000 10c06000 00000000 00201000 00000000 efcdab89 "
+     "67452301 10000000 00000000 01000000 00000000"},
+    {CF_MSG_GENERATION, 368,
+     "43554635 05001100 70010000 00000000 63616d2d 31000000 *56 06000000 81020000 "
+     "e1010000 02000000 01000000 06000000 03000000 30750000 e9030000 04000000 03000000 "
+     "09081002 ffffffff 04000000 c0020000 f0010000 02000000 00000000 00101000 00000000 "
+     "00010000 00000000 80050000 f0010000 00ad0a00 00000000 84050000 f9000000 *32 "
+     "a0a1a2a3 a4a5a6a7 a8a9aaab acadaeaf 03000000 02000000 64657465 63746f72 *56 "
+     "02000000 00000000 00200000 00000000 10c06000 00000000 00201000 00000000 efcdab89 "
+     "67452301 10000000 00000000 01000000 00000000"},
     {CF_MSG_ERROR, 276,
      "43554635 05001200 14010000 00000000 f4ffffff 74686520 6368616e 6e656c20 69732066 "
      "756c6c00 *236"},

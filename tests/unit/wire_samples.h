@@ -63,6 +63,7 @@ static inline void wire_sample_attached(struct cf_msg_attached *attached, bool w
     attached->slot_stride = 1056768;
     attached->first_seq = UINT64_C(0x0123456789abcdef);
     attached->slot_offset = 16;
+    attached->memory_count = 1;
 }
 
 static inline void wire_sample_report(struct cf_msg_report *report)
