@@ -185,8 +185,7 @@ static enum source_verdict open_session(struct run *run)
     if (verdict != SOURCE_OK)
         return verdict;
     run->live = run->source.live;
-    run->output.paced =
-        run->options->realtime && !run->live && run->options->when == DECODE_ALWAYS;
+    run->output.paced = run->options->realtime && !run->live && run->options->when == DECODE_ALWAYS;
     stamps_reset(&run->output.stamps);
     verdict = open_outputs(run);
     if (verdict != SOURCE_OK)
@@ -316,7 +315,7 @@ static enum output_result decode_if_wanted(struct run *run, AVPacket *packet,
     if (run->options->when == DECODE_ALWAYS)
         return decode(run, packet, stamp);
     return run->options->when == DECODE_ON_DEMAND ? decode_on_demand(run, packet, stamp)
-                                                    : OUTPUT_OK;
+                                                  : OUTPUT_OK;
 }
 
 /* --realtime, where the frames do not set the pace. */

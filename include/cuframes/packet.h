@@ -56,8 +56,8 @@ typedef struct cuframes_packet_ring_options {
 typedef struct cuframes_packet_desc {
     const void *data; /**< copied into the ring */
     size_t size;
-    int64_t pts_ns; /**< presentation time, CUFRAMES_NO_TIME = unknown */
-    int64_t dts_ns; /**< decoding time, CUFRAMES_NO_TIME = unknown */
+    int64_t pts_ns;      /**< presentation time, CUFRAMES_NO_TIME = unknown */
+    int64_t dts_ns;      /**< decoding time, CUFRAMES_NO_TIME = unknown */
     int64_t duration_ns; /**< 0 = unknown */
     int64_t capture_ns;  /**< CLOCK_REALTIME; used when capture_source is not UNKNOWN */
     cuframes_clock_source_t capture_source;
@@ -75,9 +75,8 @@ typedef struct cuframes_packet_desc {
  * channel has one video stream of that codec; else it has none until
  * cuframes_publisher_set_streams().
  */
-CUFRAMES_API int
-cuframes_publisher_enable_packets(cuframes_publisher_t *publisher,
-                                  const cuframes_packet_ring_options_t *options);
+CUFRAMES_API int cuframes_publisher_enable_packets(cuframes_publisher_t *publisher,
+                                                   const cuframes_packet_ring_options_t *options);
 
 /**
  * Describes the elementary streams: all of them, at any time. The first call and every later one
@@ -96,9 +95,11 @@ CUFRAMES_API int cuframes_publisher_send_packet(cuframes_publisher_t *publisher,
                                                 const cuframes_packet_desc_t *packet,
                                                 uint64_t *seq);
 
-/** The one-stream calls: extradata of stream 0, and a packet of it. */
+/** The one-stream calls: extradata of stream 0 (copied, at most CUFRAMES_MAX_EXTRADATA bytes). */
 CUFRAMES_API int cuframes_publisher_set_codec_extradata(cuframes_publisher_t *publisher,
                                                         const void *extradata, size_t size);
+/** And a packet of stream 0; `data` is copied, times are nanoseconds. Errors as
+ *  cuframes_publisher_send_packet(). */
 CUFRAMES_API int cuframes_publisher_publish_packet(cuframes_publisher_t *publisher,
                                                    const void *data, size_t size, int64_t pts_ns,
                                                    int64_t dts_ns, uint32_t flags);
@@ -132,9 +133,8 @@ typedef struct cuframes_packet_options {
  */
 CUFRAMES_API int cuframes_subscriber_enable_packets(cuframes_subscriber_t *subscriber);
 /** The same with options (NULL = the same as zeros). */
-CUFRAMES_API int
-cuframes_subscriber_enable_packets_from(cuframes_subscriber_t *subscriber,
-                                        const cuframes_packet_options_t *options);
+CUFRAMES_API int cuframes_subscriber_enable_packets_from(cuframes_subscriber_t *subscriber,
+                                                         const cuframes_packet_options_t *options);
 
 /**
  * Copies the next packet out of the ring and gives it to `packet`, to be released with
@@ -165,16 +165,20 @@ CUFRAMES_API int cuframes_subscriber_get_codec_params(cuframes_subscriber_t *sub
 
 /** The packet's bytes; `size` of them, followed by 64 bytes of zero for decoders that read ahead. */
 CUFRAMES_API const void *cuframes_packet_data(const cuframes_packet_t *packet);
+/** How many bytes those are. */
 CUFRAMES_API size_t cuframes_packet_size(const cuframes_packet_t *packet);
-/** Nanoseconds; CUFRAMES_NO_TIME if unknown. */
+/** Presentation time, nanoseconds; CUFRAMES_NO_TIME if unknown. */
 CUFRAMES_API int64_t cuframes_packet_pts(const cuframes_packet_t *packet);
+/** Decoding time, nanoseconds; CUFRAMES_NO_TIME if unknown. */
 CUFRAMES_API int64_t cuframes_packet_dts(const cuframes_packet_t *packet);
+/** Nanoseconds; 0 if unknown. */
 CUFRAMES_API int64_t cuframes_packet_duration(const cuframes_packet_t *packet);
 /** When it was taken, as cuframes_frame_capture_ns(). */
 CUFRAMES_API int64_t cuframes_packet_capture_ns(const cuframes_packet_t *packet,
                                                 cuframes_clock_source_t *source);
 /** When it was published, CLOCK_MONOTONIC. */
 CUFRAMES_API int64_t cuframes_packet_published_ns(const cuframes_packet_t *packet);
+/** CUFRAMES_PKT_FLAG_… flags. */
 CUFRAMES_API uint32_t cuframes_packet_flags(const cuframes_packet_t *packet);
 /** Number in the channel's sequence of packets, from 0. */
 CUFRAMES_API uint64_t cuframes_packet_seq(const cuframes_packet_t *packet);

@@ -84,9 +84,9 @@ typedef struct cuframes_publisher_stats {
     uint32_t slots_held;  /**< slots that some subscriber holds now */
     int64_t
         newest_ns; /**< when the newest frame was announced (CLOCK_MONOTONIC); CUFRAMES_NO_TIME = none */
-    uint64_t newest_seq; /**< its sequence number; 0 if there is none */
-    double fps;          /**< measured over the newest frames; 0 when unknown */
-    uint32_t pending;    /**< frames published that wait for their stream to be announced */
+    uint64_t newest_seq;        /**< its sequence number; 0 if there is none */
+    double fps;                 /**< measured over the newest frames; 0 when unknown */
+    uint32_t pending;           /**< frames published that wait for their stream to be announced */
     uint32_t packets_kept;      /**< packets that can be read now */
     uint64_t packets;           /**< packets published */
     uint64_t packet_bytes;      /**< bytes of those */
@@ -111,8 +111,8 @@ typedef struct cuframes_subscriber_stats {
     uint64_t staged;            /**< frames that were copied for it (staged access) */
     cuframes_access_t access;   /**< how it gets at the frames */
     uint32_t _pad;
-    uint64_t packets_received;  /**< packets given to the program */
-    uint64_t packets_lost;      /**< packets overwritten before they were read */
+    uint64_t packets_received; /**< packets given to the program */
+    uint64_t packets_lost;     /**< packets overwritten before they were read */
     uint64_t _reserved[3];
 } cuframes_subscriber_stats_t;
 

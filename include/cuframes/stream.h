@@ -32,14 +32,14 @@ typedef enum cuframes_packaging {
 /** One elementary stream. Zero-initialise it; zero means unknown. */
 typedef struct cuframes_stream {
     cuframes_stream_type_t type;
-    uint32_t codec_id;  /**< FFmpeg's AVCodecID: H.264 is 27, HEVC 173 */
+    uint32_t codec_id;   /**< FFmpeg's AVCodecID: H.264 is 27, HEVC 173 */
     char codec_name[32]; /**< FFmpeg's short name, "h264"; for people */
     char language[8];    /**< ISO 639-2, "eng"; empty = not said */
     uint32_t codec_tag;  /**< the container's four characters, 0 = none */
     cuframes_packaging_t packaging;
     int32_t time_base_num, time_base_den; /**< seconds of a tick; 0/0 = nanoseconds */
-    int32_t profile, level;               /**< as in AVCodecParameters; set both to -99 for unknown */
-    int64_t bit_rate;                     /**< bits a second, 0 = unknown */
+    int32_t profile, level; /**< as in AVCodecParameters; set both to -99 for unknown */
+    int64_t bit_rate;       /**< bits a second, 0 = unknown */
     /* video */
     int32_t width, height;
     int32_t fps_num, fps_den;

@@ -148,8 +148,8 @@ static void take_opus_header(GstCaps *caps, GstCuframesStream *made)
     if (!gst_codec_utils_opus_parse_caps(caps, &rate, &channels, &family, &streams, &coupled,
                                          mapping))
         return;
-    header = gst_codec_utils_opus_create_header(rate, channels, family, streams, coupled, mapping,
-                                                0, 0);
+    header =
+        gst_codec_utils_opus_create_header(rate, channels, family, streams, coupled, mapping, 0, 0);
     take_extradata(made, header);
     gst_clear_buffer(&header);
 }

@@ -95,7 +95,7 @@ static uint64_t left_along(const char *root, const struct version *version, cons
 
     if (top < 0 || (size_t)top + strlen(path) >= sizeof(group))
         return UINT64_MAX;
-    strcpy(group + top, path);
+    memcpy(group + top, path, strlen(path) + 1);
     for (;;) {
         uint64_t left = left_in_group(group, version);
         char *slash;

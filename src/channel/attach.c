@@ -273,7 +273,8 @@ void cf_attach_await(cuframes_subscriber_t *s, int64_t deadline_ns)
         return;
     /* Another thread may attach, and close it, meanwhile. Without inotify (or a directory to watch)
      * this is a plain sleep. */
-    p.fd = copy = s->arrivals < 0 ? -1 : fcntl(s->arrivals, F_DUPFD_CLOEXEC, 0);
+    copy = s->arrivals < 0 ? -1 : fcntl(s->arrivals, F_DUPFD_CLOEXEC, 0);
+    p.fd = copy;
     pthread_mutex_unlock(&s->lock);
     poll(&p, 1, cf_poll_ms(deadline_ns, LOOK_AGAIN_MS));
     pthread_mutex_lock(&s->lock);

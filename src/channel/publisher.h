@@ -86,10 +86,10 @@ struct cuframes_publisher {
     struct cf_generation
         *prepared; /* what slots are acquired from, until its first frame; or NULL */
     uint32_t last_generation;
-    bool paused; /* the frames that there are go to nobody who attaches now */
+    bool paused;                /* the frames that there are go to nobody who attaches now */
     cuframes_buffer_t *plain;   /* slot of the acquire and publish pair */
     struct cf_ring_peers peers; /* attached subscribers, as the ring needs them */
-    struct cf_client *clients[CUFRAMES_MAX_SUBSCRIBERS];        /* the same, at the same index */
+    struct cf_client *clients[CUFRAMES_MAX_SUBSCRIBERS]; /* the same, at the same index */
     /* NULL = no packet ring; set once, under the lock. */
     struct cf_packets *_Atomic packets;
     struct cf_packet_peers packet_peers;                        /* who reads packets */

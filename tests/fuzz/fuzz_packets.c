@@ -19,7 +19,7 @@
 enum { HEADER = 4, OPERATIONS = 32, MEMORY = HEADER + OPERATIONS, NUMBER = 7 };
 enum { MOST_INDEX = 16, DATA_SIZE = 2048, MOST_PACKET = 512 };
 
-#define RING_SIZE(index) (sizeof(struct cf_packet_ring_header) + (index) * 64 + DATA_SIZE)
+#define RING_SIZE(index) (sizeof(struct cf_packet_ring_header) + (index)*64 + DATA_SIZE)
 
 /* ---- a ring ---- */
 

@@ -10,12 +10,30 @@
 
 static int block_x, block_y;
 
-static int __nvvm_read_ptx_sreg_ctaid_x() { return block_x; }
-static int __nvvm_read_ptx_sreg_ctaid_y() { return block_y; }
-static int __nvvm_read_ptx_sreg_ntid_x() { return 1; }
-static int __nvvm_read_ptx_sreg_ntid_y() { return 1; }
-static int __nvvm_read_ptx_sreg_tid_x() { return 0; }
-static int __nvvm_read_ptx_sreg_tid_y() { return 0; }
+static int __nvvm_read_ptx_sreg_ctaid_x()
+{
+    return block_x;
+}
+static int __nvvm_read_ptx_sreg_ctaid_y()
+{
+    return block_y;
+}
+static int __nvvm_read_ptx_sreg_ntid_x()
+{
+    return 1;
+}
+static int __nvvm_read_ptx_sreg_ntid_y()
+{
+    return 1;
+}
+static int __nvvm_read_ptx_sreg_tid_x()
+{
+    return 0;
+}
+static int __nvvm_read_ptx_sreg_tid_y()
+{
+    return 0;
+}
 
 #include "../../ingest/scale.cu"
 

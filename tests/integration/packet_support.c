@@ -52,8 +52,8 @@ cuframes_publisher_t *make_packet_publisher(const char *key,
 cuframes_subscriber_t *make_packet_reader(const char *key, uint32_t flags,
                                           const cuframes_packet_options_t *options)
 {
-    const cuframes_subscriber_config_t config = {
-        .key = key, .flags = flags | CUFRAMES_SUBSCRIBER_PACKETS_ONLY};
+    const cuframes_subscriber_config_t config = {.key = key,
+                                                 .flags = flags | CUFRAMES_SUBSCRIBER_PACKETS_ONLY};
     cuframes_subscriber_t *subscriber = make_subscriber(&config);
 
     CHECK_OK(cuframes_subscriber_enable_packets_from(subscriber, options));

@@ -41,7 +41,7 @@ void expect_packet(cuframes_subscriber_t *subscriber, uint64_t seq, uint32_t fla
 #define EXPECT_PACKET_ERROR(subscriber, error)                                                     \
     do {                                                                                           \
         cuframes_packet_t *test_packet = NULL;                                                     \
-        CHECK_ERR(                                                                                 \
-            cuframes_subscriber_next_packet(subscriber, &test_packet, test_patience_ms()), error); \
+        CHECK_ERR(cuframes_subscriber_next_packet(subscriber, &test_packet, test_patience_ms()),   \
+                  error);                                                                          \
         CHECK(!test_packet);                                                                       \
     } while (0)

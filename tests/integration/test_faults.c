@@ -249,10 +249,10 @@ static void publish_packets(struct test_peer *test, void *argument)
 
 static int read_packets(void *argument)
 {
-    const cuframes_subscriber_config_t config = {
-        .key = "cam",
-        .connect_timeout_ms = 2000,
-        .flags = CUFRAMES_SUBSCRIBER_PACKETS_ONLY | CUFRAMES_SUBSCRIBER_POLL};
+    const cuframes_subscriber_config_t config = {.key = "cam",
+                                                 .connect_timeout_ms = 2000,
+                                                 .flags = CUFRAMES_SUBSCRIBER_PACKETS_ONLY |
+                                                          CUFRAMES_SUBSCRIBER_POLL};
     cuframes_subscriber_t *reader;
     cuframes_packet_t *packet;
     int err = cuframes_subscriber_create(&config, &reader);

@@ -246,8 +246,8 @@ static void expect_overrun(cuframes_subscriber_t *reader, uint64_t resumed, uint
 {
     cuframes_packet_t *packet = NULL;
 
-    CHECK_ERR_SAYS(cuframes_subscriber_next_packet(reader, &packet, 0),
-                   CUFRAMES_ERR_PACKET_OVERRUN, "packets of cam were overwritten");
+    CHECK_ERR_SAYS(cuframes_subscriber_next_packet(reader, &packet, 0), CUFRAMES_ERR_PACKET_OVERRUN,
+                   "packets of cam were overwritten");
     packet = take_packet(reader);
     CHECK_EQ(cuframes_packet_seq(packet), resumed);
     CHECK_EQ(cuframes_packet_lost(packet), lost);
@@ -377,9 +377,8 @@ TEST(a_ring_grows_and_readers_follow)
 /* The time says little: two whole GOPs stay, and what has come of the third. */
 TEST(two_whole_gops_are_kept)
 {
-    const cuframes_packet_ring_options_t options = {.ring_slots = 4,
-                                                    .data_size = 16 << 10,
-                                                    .keep_ms = 1};
+    const cuframes_packet_ring_options_t options = {
+        .ring_slots = 4, .data_size = 16 << 10, .keep_ms = 1};
     cuframes_publisher_t *publisher = make_packet_publisher("cam", &options);
     uint64_t size;
 
@@ -422,8 +421,7 @@ TEST(the_end_comes_after_the_last_packet)
 TEST(a_reader_follows_the_next_publisher)
 {
     cuframes_publisher_t *publisher = make_packet_publisher("cam", NULL);
-    cuframes_subscriber_t *reader =
-        make_packet_reader("cam", CUFRAMES_SUBSCRIBER_RECONNECT, NULL);
+    cuframes_subscriber_t *reader = make_packet_reader("cam", CUFRAMES_SUBSCRIBER_RECONNECT, NULL);
     const cuframes_publisher_config_t config = {.key = "cam",
                                                 .flags = CUFRAMES_PUBLISHER_PACKETS_ONLY};
 

@@ -111,8 +111,7 @@ TEST(a_reader_follows_a_killed_publisher, .timeout_s = 60)
         test_may_remain("cam.sock");
         if (!reader)
             reader = make_packet_reader("cam", CUFRAMES_SUBSCRIBER_RECONNECT, NULL);
-        expect_packet(reader, 0,
-                      KEY | GENERATION | (i > 0 ? CUFRAMES_PKT_FLAG_DISCONTINUITY : 0));
+        expect_packet(reader, 0, KEY | GENERATION | (i > 0 ? CUFRAMES_PKT_FLAG_DISCONTINUITY : 0));
         test_kill(&peer);
     }
     CHECK_EQ(subscriber_stats(reader).reconnects, 2U);
@@ -229,8 +228,7 @@ TEST(ten_readers_one_of_them_slow, .threads = true, .timeout_s = 120)
         /* Changes of streams on the way, and growth. */
         if (i % 500 == 499)
             describe_streams(s.publisher, (uint8_t)(i / 500));
-        send_packet(s.publisher, i % 2 ? AUDIO : VIDEO, 1 + i * 67 % 6000,
-                    i % 16 == 0 ? KEY : 0);
+        send_packet(s.publisher, i % 2 ? AUDIO : VIDEO, 1 + i * 67 % 6000, i % 16 == 0 ? KEY : 0);
         if (i % 8 == 0)
             usleep(200);
     }

@@ -31,7 +31,7 @@ struct offer {
 };
 
 struct plot {
-    void (*spoil)(struct offer *offer);                 /* before it is sent */
+    void (*spoil)(struct offer *offer);                  /* before it is sent */
     void (*afterwards)(struct offer *offer, int socket); /* once it has been taken */
 };
 
@@ -73,11 +73,11 @@ static void make_offer(struct offer *o)
     cf_packet_writer_init(&o->writer, header_of(o), DATA_SIZE, INDEX_SIZE, 1024, 1, 0);
     put(o, 1, 0);
     o->streams_fd = make_streams(1, bytes, &streams_size);
-    o->packets = (struct cf_message){
-        .type = CF_MSG_PACKETS,
-        .packets = {.number = 1, .memory_size = o->ring.size, .generation = 1}};
-    o->streams = (struct cf_message){
-        .type = CF_MSG_STREAMS, .streams = {.generation = 1, .size = (uint32_t)streams_size}};
+    o->packets =
+        (struct cf_message){.type = CF_MSG_PACKETS,
+                            .packets = {.number = 1, .memory_size = o->ring.size, .generation = 1}};
+    o->streams = (struct cf_message){.type = CF_MSG_STREAMS,
+                                     .streams = {.generation = 1, .size = (uint32_t)streams_size}};
 }
 
 static void send_with(int socket, const struct cf_message *message, const int *fds, size_t count)
@@ -93,8 +93,7 @@ static void run_plot(struct test_peer *test, void *argument)
 {
     const struct plot *plot = argument;
     int listener = raw_listen("cam", SOCK_SEQPACKET), socket;
-    struct cf_message message = {.type = CF_MSG_ATTACHED,
-                                 .attached.flags = CF_ATTACH_PACKETS_ONLY};
+    struct cf_message message = {.type = CF_MSG_ATTACHED, .attached.flags = CF_ATTACH_PACKETS_ONLY};
     struct cf_message asked;
     struct offer o;
 
@@ -294,10 +293,22 @@ static void streams_first(struct offer *o)
 TEST(offers_that_are_not_what_they_should_be_are_refused, .timeout_s = 60)
 {
     static void (*const plots[])(struct offer *) = {
-        unsealed_ring, small_ring,   empty_ring,       unsealed_page, no_page,
-        one_descriptor, other_number, odd_index,        huge_index,    huge_data,
-        huge_packets,  writable_streams, empty_streams, streams_of_another_generation,
-        streams_that_are_longer, streams_first,
+        unsealed_ring,
+        small_ring,
+        empty_ring,
+        unsealed_page,
+        no_page,
+        one_descriptor,
+        other_number,
+        odd_index,
+        huge_index,
+        huge_data,
+        huge_packets,
+        writable_streams,
+        empty_streams,
+        streams_of_another_generation,
+        streams_that_are_longer,
+        streams_first,
     };
 
     for (size_t i = 0; i < sizeof(plots) / sizeof(plots[0]); i++)
@@ -411,9 +422,13 @@ static void generation_that_never_comes(struct offer *o)
 
 TEST(a_ring_of_lies_makes_nobody_hang, .timeout_s = 60)
 {
-    static void (*const plots[])(struct offer *) = {
-        oldest_beyond_head, head_at_the_end,       start_far_away,             strange_state,
-        closed_and_silent,  superseded_and_silent, generation_that_never_comes};
+    static void (*const plots[])(struct offer *) = {oldest_beyond_head,
+                                                    head_at_the_end,
+                                                    start_far_away,
+                                                    strange_state,
+                                                    closed_and_silent,
+                                                    superseded_and_silent,
+                                                    generation_that_never_comes};
 
     for (size_t i = 0; i < sizeof(plots) / sizeof(plots[0]); i++) {
         struct plot plot = {.spoil = plots[i]};
@@ -471,8 +486,8 @@ static void endless_streams(struct offer *o, int socket)
         uint8_t bytes[CF_STREAMS_MAX_SIZE];
         size_t size;
         int CF_CLOSE fd = make_streams(generation, bytes, &size);
-        struct cf_message message = {
-            .type = CF_MSG_STREAMS, .streams = {.generation = generation, .size = (uint32_t)size}};
+        struct cf_message message = {.type = CF_MSG_STREAMS,
+                                     .streams = {.generation = generation, .size = (uint32_t)size}};
 
         if (cf_connection_send(socket, &message, &fd, 1) != CUFRAMES_OK)
             return;
@@ -543,7 +558,8 @@ TEST(messages_out_of_order_are_refused)
     static const enum cf_message_type twice[] = {CF_MSG_PACKETS_ENABLE, CF_MSG_PACKETS_ENABLE};
     static const enum cf_message_type unasked[] = {CF_MSG_PACKETS_ADOPTED};
     static const enum cf_message_type too_often[] = {CF_MSG_PACKETS_ENABLE, CF_MSG_PACKETS_ADOPTED,
-                                                     CF_MSG_PACKETS_ADOPTED, CF_MSG_PACKETS_ADOPTED};
+                                                     CF_MSG_PACKETS_ADOPTED,
+                                                     CF_MSG_PACKETS_ADOPTED};
     cuframes_publisher_t *publisher = make_packet_publisher("cam", NULL);
     cuframes_subscriber_t *reader;
 

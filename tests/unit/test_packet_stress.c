@@ -36,9 +36,9 @@ struct memory {
     _Atomic bool stop;
     /* What a writer knows; it goes on in another process when one is killed. */
     struct cf_packet_writer writer;
-    _Alignas(CF_PACKET_ALIGNMENT) uint8_t ring[sizeof(struct cf_packet_ring_header) +
-                                               INDEX_SIZE * sizeof(struct cf_packet_entry) +
-                                               DATA_SIZE];
+    _Alignas(
+        CF_PACKET_ALIGNMENT) uint8_t ring[sizeof(struct cf_packet_ring_header) +
+                                          INDEX_SIZE * sizeof(struct cf_packet_entry) + DATA_SIZE];
 };
 
 static struct memory *memory;

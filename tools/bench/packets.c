@@ -233,9 +233,8 @@ static bool measure_case(struct shared *shared, uint32_t index, struct measured 
 static bool open_case(const struct bench *bench, uint32_t index, struct measured *m)
 {
     char key[24];
-    const cuframes_publisher_config_t config = {.key = key,
-                                                .flags = CUFRAMES_PUBLISHER_PACKETS_ONLY,
-                                                .runtime_dir = bench->dir};
+    const cuframes_publisher_config_t config = {
+        .key = key, .flags = CUFRAMES_PUBLISHER_PACKETS_ONLY, .runtime_dir = bench->dir};
     const cuframes_packet_ring_options_t options = {.data_size = RING_SIZE, .codec_id = 27};
     int err;
 
@@ -299,11 +298,10 @@ static json_t *describe(const struct shared *shared, struct measured *all)
     json_t *list = json_array();
 
     for (uint32_t i = 0; i < CASES; i++)
-        json_array_append_new(list,
-                              json_pack("{s:i, s:i, s:o, s:o}", "bytes", (int)size_of(i), "readers",
-                                        (int)readers_of(i), "publish",
-                                        describe_pair(&all[i].packet, &all[i].copy), "read",
-                                        describe_reading(&shared->readings[i])));
+        json_array_append_new(list, json_pack("{s:i, s:i, s:o, s:o}", "bytes", (int)size_of(i),
+                                              "readers", (int)readers_of(i), "publish",
+                                              describe_pair(&all[i].packet, &all[i].copy), "read",
+                                              describe_reading(&shared->readings[i])));
     return list;
 }
 
