@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from . import _cuframes, _png
-from ._types import ClockSource, PixelFormat
+from ._types import ClockSource, PixelFormat, whole_shape
 
 if TYPE_CHECKING:
     import numpy
@@ -118,6 +118,12 @@ class Frame(_cuframes.Frame):
     def __reduce__(self) -> Any:
         raise TypeError("a frame stays in its process: send an array of it (frame.bgr()), or its "
                         "seq to a process that opens the channel itself")
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Shape of the picture as one array, as np.asarray(frame) has it; None where odd sizes
+        leave no such array."""
+        return whole_shape(self.format, self.width, self.height)
 
     # ---- pictures ----
 

@@ -9,7 +9,7 @@ import time as _time
 from typing import TYPE_CHECKING, Any, Iterable
 
 from . import _cuframes
-from ._types import ChannelInfo, ClockSource, PixelFormat, info_fields
+from ._types import ChannelInfo, ClockSource, PixelFormat, info_fields, whole_shape
 
 if TYPE_CHECKING:
     from ._packets import Stream
@@ -82,8 +82,8 @@ def capture_time(time: Any) -> tuple[int, int]:
 class Buffer(_cuframes.Buffer):
     """A slot in your hands: write the picture into it, then leave the `with` block.
 
-    buf[...] = picture writes the whole picture; numpy() gives writable views of the planes. On a
-    GPU, torch.from_dlpack(buf) and cupy.from_dlpack(buf) are writable tensors. The attributes
+    buf[...] = picture writes the whole picture; `array` is a writable view of it for functions
+    that draw, numpy() gives views of the planes. On a GPU, torch.from_dlpack(buf) and cupy.from_dlpack(buf) are writable tensors. The attributes
     below travel with the frame. Do not write after publishing: others read then.
     """
 
@@ -110,6 +110,21 @@ class Buffer(_cuframes.Buffer):
     when that work is done. None = the stream on which a tensor of the slot was last made by
     DLPack, else the default stream."""
     _publisher: Publisher
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Shape of the picture as one array, see Publisher.send(); None where odd sizes leave no
+        such array."""
+        return whole_shape(self.format, self.width, self.height)
+
+    @property
+    def array(self) -> Any:
+        """The whole picture as one writable NumPy array, in place; BufferError if its planes are
+        not one array. Host memory only."""
+        return self._whole()
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._whole()[key]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._whole()[key] = value
@@ -286,19 +301,8 @@ class Publisher(_cuframes.Publisher):
         raise TypeError("a publisher stays in its process: only one process owns a channel")
 
 
-def whole_shape(buffer: Buffer) -> tuple[int, ...] | None:
-    """Shape of the picture as one array; None where odd sizes leave no such array."""
-    first, *others = [plane.shape for plane in buffer.planes]
-    if not others:
-        return first
-    height, width = first
-    if buffer.format is PixelFormat.YUV444P:
-        return 3, height, width
-    return None if height % 2 or width % 2 else (height * 3 // 2, width)
-
-
 def expected(buffer: Buffer) -> str:
-    shapes, whole = [plane.shape for plane in buffer.planes], whole_shape(buffer)
+    shapes, whole = [plane.shape for plane in buffer.planes], buffer.shape
     planes = f"a tuple of arrays of shapes {', '.join(map(str, shapes))}"
     one = f"one array of shape {whole}" if whole else ""
     return " or ".join(filter(None, (one, planes if len(shapes) > 1 else "")))
@@ -380,7 +384,7 @@ def split_into(buffer: Buffer, planes: Any, picture: Any) -> tuple[Any, Any]:
     import numpy
 
     whole = numpy.asarray(picture)
-    if whole.shape != whole_shape(buffer):
+    if whole.shape != buffer.shape:
         return planes, (whole,)
     flat, parts, at = numpy.ascontiguousarray(whole).reshape(-1), [], 0
     for plane in planes:

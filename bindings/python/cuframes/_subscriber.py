@@ -31,7 +31,8 @@ class Subscriber(_cuframes.Subscriber):
     CuframesFrameTimeout. When the publisher goes away it waits for the next one, or, without
     reconnect, the loop ends. `async for` does the same in asyncio, without a thread.
 
-    Any thread may use it; one at a time gets a frame. It can be pickled: the copy subscribes anew,
+    Any thread may use it; threads that share one call next_frame(), whose frames are theirs, since
+    each step of a loop gives back the frame of the step before. It can be pickled: the copy subscribes anew,
     in the process where it is first used. After fork() the child must open its own.
     """
 

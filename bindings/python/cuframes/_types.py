@@ -127,6 +127,18 @@ class ChannelReport(ChannelInfo):
     """As Publisher.subscribers()."""
 
 
+def whole_shape(format: PixelFormat, width: int, height: int) -> tuple[int, ...] | None:
+    """Shape of a picture as one array; None where odd sizes leave no such array."""
+    samples = {PixelFormat.RGB: 3, PixelFormat.BGR: 3, PixelFormat.RGBA: 4, PixelFormat.BGRA: 4}
+    if format in samples:
+        return height, width, samples[format]
+    if format in (PixelFormat.GRAYSCALE, PixelFormat.GRAY16):
+        return height, width
+    if format is PixelFormat.YUV444P:
+        return 3, height, width
+    return None if height % 2 or width % 2 else (height * 3 // 2, width)
+
+
 def fraction(pair: tuple[int, int]) -> fractions.Fraction | None:
     return fractions.Fraction(*pair) if pair[1] else None
 

@@ -40,6 +40,7 @@ def test_every_format_arrives_as_it_was_sent(format, alignment):
         frame = next(sub)
         assert frame.format == cuframes.PixelFormat.of(format)
         assert [array.shape for array in frame.numpy()] == planes
+        assert frame.shape == shape
         assert [plane.shape for plane in frame.planes] == planes
         assert not any(array.flags.writeable for array in frame.numpy())
         assert np.array_equal(np.concatenate([a.ravel() for a in frame.numpy()]), picture.ravel())
@@ -139,6 +140,9 @@ def test_slots_cannot_be_written_after_they_are_published():
             y, uv = buf.numpy()
             y[...] = 1
             uv[...] = 2
+            assert buf.shape == buf.array.shape == (72, 64)
+            buf.array[0, :4] = 5
+            assert buf[0, 3] == 5 and buf[0, 4] == 1 and (buf[48:] == 2).all()
         with pytest.raises(ValueError):
             y[...] = 3
         with pytest.raises(cuframes.CuframesInvalidArgument):
