@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Whatever is passed: an exception of Python's or of the package, with a sentence; no crash, and
+everything works after it."""
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+import cuframes
+
+JUNK = [None, True, -1, 0, 3, 2**31, 2**63, 2**70, -2**70, 0.5, -0.5, float("nan"), float("inf"),
+        "", "x", "no key", "k" * 200, "a\0b", "\udc80", b"", b"x" * 5000, (), (1,), (1, 2, 3, 4),
+        (-1,) * 4, (2**70,) * 4, [None], {}, {"a": object()}, object(), type, len, "cam",
+        np.zeros((2, 4), np.uint8), np.zeros((3, 3)), np.zeros((2, 4), object)]
+# OverflowError and AttributeError are Python's for numbers and objects of other kinds.
+ALLOWED = (cuframes.CuframesError, TypeError, ValueError, OverflowError, BufferError,
+           AttributeError, KeyError)
+
+
+@pytest.fixture
+def things():
+    with cuframes.Publisher("cam", 4, 2, "gray", slots=8) as pub, \
+            cuframes.open("cam", timeout=20, max_holds=4) as sub:
+        pub.enable_packets([cuframes.Stream(codec_name="h264")])
+        pub.send(np.zeros((2, 4), np.uint8))
+        frame = next(sub).hold()
+        made = {"pub": pub, "sub": sub, "frame": frame, "plane": frame.planes[0]}
+        yield made
+        made.clear()
+        del frame
+        pub.send(np.full((2, 4), 5, np.uint8))
+        assert (sub.next_frame(5000).numpy(0) == 5).all()
+
+
+def try_call(function, *args, **named):
+    """The result, or None after an exception that is allowed and says something."""
+    try:
+        return function(*args, **named)
+    except ALLOWED as error:
+        assert str(error), error
+        assert not isinstance(error, cuframes.CuframesInternal), error
+        return None
+
+
+def close(made):
+    for name in ("close", "discard", "release"):
+        if hasattr(made, name):
+            getattr(made, name)()
+            return
+
+
+CALLS = {
+    # What is called, how many arguments it gets from JUNK, names of others.
+    "Publisher.send": (lambda t: t["pub"].send, 1, ("pts", "time", "metadata", "flags")),
+    "Publisher.frame": (lambda t: t["pub"].frame, 0, ("pts", "time", "metadata", "flags")),
+    "Publisher.send_packet": (lambda t: t["pub"].send_packet, 1,
+                              ("pts", "dts", "duration", "time", "flags", "stream")),
+    "Publisher.set_streams": (lambda t: t["pub"].set_streams, 1, ()),
+    "Frame.numpy": (lambda t: t["frame"].numpy, 1, ("plane",)),
+    "Frame.bgr": (lambda t: t["frame"].bgr, 1, ("out",)),
+    "Frame.gray": (lambda t: t["frame"].gray, 1, ("out",)),
+    "Frame.__array__": (lambda t: t["frame"].__array__, 2, ("dtype", "copy")),
+    "Frame.__dlpack__": (lambda t: t["frame"].__dlpack__, 0,
+                         ("stream", "max_version", "dl_device", "copy")),
+    "Plane.__dlpack__": (lambda t: t["plane"].__dlpack__, 0,
+                         ("stream", "max_version", "dl_device", "copy")),
+    "Plane.__array__": (lambda t: t["plane"].__array__, 2, ("dtype", "copy")),
+    "wait_any": (lambda t: lambda some: cuframes.wait_any(some, 0.01), 1, ()),
+    "batch": (lambda t: lambda some: cuframes.batch(some, 0.01), 1, ()),
+    "info": (lambda t: lambda key: cuframes.info(key, timeout=0.05), 1, ()),
+    "snapshot": (lambda t: lambda key: cuframes.snapshot(key, timeout=0.05), 1, ()),
+    "list": (lambda t: cuframes.list, 1, ()),
+    "watch": (lambda t: cuframes.watch, 1, ()),
+    "PixelFormat.of": (lambda t: cuframes.PixelFormat.of, 1, ()),
+    "open": (lambda t: lambda key, **named: cuframes.open(key, **{"timeout": 0.02, **named}), 1,
+             ("mode", "fps", "every", "device", "reconnect", "name", "max_holds", "staged",
+              "runtime_dir")),
+    "subscribe": (lambda t: lambda key, **named: cuframes.subscribe(
+        key, **{"connect_timeout_ms": 20, **named}), 1,
+        ("consumer_name", "mode", "cuda_device", "consumer_stream")),
+    "packets": (lambda t: lambda key, **named: cuframes.packets(key, timeout=0.02, **named), 1,
+                ("start", "streams", "name", "runtime_dir")),
+    "Publisher": (lambda t: cuframes.Publisher, 4,
+                  ("slots", "policy", "ack_timeout", "device", "fps", "color", "pixel_aspect",
+                   "max_subscribers", "max_holds", "socket_mode", "socket_group", "runtime_dir",
+                   "alignment")),
+    "Publisher.reconfigure": (lambda t: t["pub"].reconfigure, 3, ("slots", "color", "fps")),
+    "VideoCapture": (lambda t: lambda key: cuframes.VideoCapture(key, timeout=0.02), 1, ()),
+}
+GOOD = {"Publisher": ("other", 4, 2, "gray"), "Publisher.reconfigure": (4, 2, "gray"),
+        "Publisher.send": (np.zeros((2, 4), np.uint8),), "Publisher.send_packet": (b"x",),
+        "open": ("cam",), "subscribe": ("cam",), "packets": ("cam",)}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CALLS)
+def test_junk(things, name):
+    made, positional, named = CALLS[name]
+    function, good = made(things), GOOD.get(name, ())
+    for i, junk in itertools.product(range(positional), JUNK):
+        args = list(good) + [None] * (positional - len(good))
+        args[i] = junk
+        close(try_call(function, *args))
+    for word, junk in itertools.product(named, JUNK):
+        close(try_call(function, *good, **{word: junk}))
+    with pytest.raises(TypeError):
+        function(*good, *[0] * 30)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["pts", "pts_ns", "time", "metadata", "flags", "color", "crop",
+                                  "copies", "stream"])
+def test_junk_as_an_attribute_of_a_slot(things, name):
+    for junk in JUNK:
+        buffer = things["pub"].acquire()
+        setattr(buffer, name, junk)
+        if try_call(buffer.publish) is None:
+            buffer.discard()
+        assert buffer.released
+
+
+@pytest.mark.parametrize("call, sentence", [
+    (lambda: cuframes.Publisher("cam", 0, 2), "each side"),
+    (lambda: cuframes.Publisher("cam", 4, 2, slots=1), "slots"),
+    (lambda: cuframes.Publisher("cam", 4, 2, slots=65), "slots"),
+    (lambda: cuframes.Publisher("cam", 4, 2, alignment=3), "alignment"),
+    (lambda: cuframes.Publisher("cam", 4, 2, policy="block"), '"drop" or "wait"'),
+    (lambda: cuframes.Publisher("cam", 4, 2, color="sepia"), "bt709"),
+    (lambda: cuframes.Publisher("cam", 4, 2, device="tpu"), '"cpu"'),
+    (lambda: cuframes.Publisher("cam", 4, 2, "png"), "nv12"),
+    (lambda: cuframes.Publisher("cam", 4, 2, socket_group="no such group"), "group"),
+    (lambda: cuframes.Publisher("cam", 4, 2, runtime_dir="/" + "x" * 200), "long"),
+    (lambda: cuframes.open("cam", mode=7), "mode"),
+    (lambda: cuframes.packets("cam", "middle"), '"oldest"'),
+    (lambda: cuframes.wait_any([]), "no subscriber"),
+    (lambda: cuframes.wait_any(["cam"]), "open"),
+    (lambda: cuframes.batch([3]), "open"),
+    (lambda: cuframes.info("nobody"), "nobody"),
+    (lambda: cuframes.snapshot("nobody", timeout=0.01), "nobody"),
+    (lambda: cuframes.watch("/nowhere"), "/nowhere"),
+])
+def test_the_sentence_says_what_is_wrong(call, sentence):
+    with pytest.raises((cuframes.CuframesError, ValueError, TypeError),
+                       match=re.escape(sentence)):
+        close(call())
+
+
+def test_what_is_closed_says_so(things):
+    pub, sub = things["pub"], things["sub"]
+    with cuframes.Publisher("other", 4, 2, "gray") as other, \
+            cuframes.open("other", timeout=5) as reader, cuframes.watch() as watch:
+        slot = other.acquire()
+    for call in (other.acquire, other.stats, other.subscribers, other.frame,
+                 lambda: other.info, lambda: other.send(np.zeros((2, 4), np.uint8)),
+                 lambda: next(reader), reader.poll, reader.next_frame, reader.fileno,
+                 lambda: reader.info, lambda: next(watch), watch.fileno, slot.publish):
+        with pytest.raises(cuframes.CuframesInvalidArgument, match="closed"):
+            call()
+    # Its memory is still there.
+    assert not slot.numpy(0).any()
+    for closed in (other, reader, watch):
+        closed.close()
+    assert not pub.closed and not sub.closed
