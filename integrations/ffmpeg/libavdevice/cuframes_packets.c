@@ -11,12 +11,16 @@
 #include <libavcodec/avcodec.h>
 #include <libavutil/mem.h>
 #include <libavutil/opt.h>
+#include <libavutil/time.h>
 
 #include "cuframes_coded.h"
 #include "cuframes_common.h"
 
 /* A channel whose streams are not described yet: how long to wait when nothing is said. */
 #define DESCRIBED_US 5000000
+/* A channel that is being made: how long its packets may take, and when to look again. */
+#define MADE_US  500000
+#define AGAIN_US 10000
 
 enum Start { START_NEWEST, START_OLDEST };
 
@@ -47,9 +51,29 @@ static int packets_probe(const AVProbeData *probe)
                : 0;
 }
 
+/* A publisher makes the channel first, and the packets of it a moment later. */
+static int begin(AVFormatContext *s, const cuframes_packet_options_t *options, int64_t deadline)
+{
+    Packets *c = s->priv_data;
+    int64_t soon = ff_cuframes_deadline(MADE_US);
+    int err;
+
+    for (;;) {
+        err = cuframes_subscriber_enable_packets_from(c->subscriber, options);
+        if (err == CUFRAMES_OK)
+            return 0;
+        if (err != CUFRAMES_ERR_NOT_FOUND || av_gettime_relative() > FFMAX(deadline, soon))
+            return ff_cuframes_fail(s, err, s->url);
+        if (ff_cuframes_interrupted(s))
+            return AVERROR_EXIT;
+        av_usleep(AGAIN_US);
+    }
+}
+
 static int attach(AVFormatContext *s)
 {
     Packets *c = s->priv_data;
+    int64_t deadline = ff_cuframes_deadline(c->open_timeout);
     cuframes_subscriber_config_t config = {
         .key = c->key,
         .consumer_name = c->name,
@@ -61,7 +85,7 @@ static int attach(AVFormatContext *s)
         .start = c->start == START_OLDEST ? CUFRAMES_PACKETS_FROM_OLDEST_KEY
                                           : CUFRAMES_PACKETS_FROM_NEWEST_KEY,
     };
-    int ret = ff_cuframes_attach(s, &config, c->open_timeout, &c->subscriber), err;
+    int ret = ff_cuframes_attach(s, &config, c->open_timeout, &c->subscriber);
 
     if (ret < 0)
         return ret;
@@ -69,8 +93,7 @@ static int attach(AVFormatContext *s)
         options.start = CUFRAMES_PACKETS_FROM_PRE_ROLL;
         options.pre_roll_ms = (uint32_t)(c->pre_roll / 1000);
     }
-    err = cuframes_subscriber_enable_packets_from(c->subscriber, &options);
-    return err == CUFRAMES_OK ? 0 : ff_cuframes_fail(s, err, s->url);
+    return begin(s, &options, deadline);
 }
 
 /* One wait for a packet; 0 with `packet` NULL means that there was none. */
