@@ -22,6 +22,7 @@
 #define DEFAULT_MAX_CLIENTS 16
 #define DEFAULT_MAX_FRAMES  4
 #define QUERY_TIMEOUT_MS    1000
+#define LINGER_MS           5000
 
 struct settings {
     cuframes_subscriber_config_t config;
@@ -269,6 +270,21 @@ static int run(struct service *service)
     return rc == TOOL_CONTINUE ? TOOL_DONE : rc;
 }
 
+/* Gives clients time to finish with what they have: the end of the stream is not a broken pipe. */
+static void linger(struct service *service)
+{
+    struct pollfd polls[OFFER_MAX_CLIENTS];
+    int64_t deadline_ns = cuframes_now_ns() + INT64_C(1000000) * LINGER_MS;
+
+    while (offer_has_frames_out(service->offer) && !stop_requested() &&
+           cuframes_now_ns() < deadline_ns) {
+        int clients = offer_poll(service->offer, polls);
+
+        if (poll(polls, (nfds_t)clients, STOP_POLL_MS) > 0)
+            offer_serve(service->offer, polls, clients);
+    }
+}
+
 static void print_json(const struct offer_stats *stats)
 {
     json_t *summary = json_object();
@@ -306,6 +322,7 @@ static int serve(struct service *service)
     rc = run(service);
     unlink(s->path);
     close(service->listener);
+    linger(service);
     if (s->json)
         print_json(offer_stats(service->offer));
     else

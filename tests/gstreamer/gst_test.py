@@ -91,6 +91,16 @@ class GstTest(ToolTest):
     def reader(self, key, *args, name="sums"):
         return self.start("sub", key, "--mode", "order", "--checksum", self.path(name), *args)
 
+    def check_restarts(self, text, count):
+        """Of what identity says: the channel's numbers began again so often, each with DISCONT."""
+        lines = [line for line in text.splitlines() if "chain" in line]
+        numbers = [int(line.split(" offset: ")[1].split(",")[0]) for line in lines]
+        restarts = [line for line, number, before in zip(lines[1:], numbers[1:], numbers)
+                    if number <= before]
+        self.assertEqual(len(restarts), count, numbers)
+        for line in lines[:1] + restarts:
+            self.assertIn("discont", line)
+
     def wait_for_channel(self, key):
         self.wait_for(lambda: os.path.exists(f"{self.dir}/{key}.sock"), f"channel {key}")
 

@@ -15,6 +15,9 @@
 #include "src.h"
 #include "timeline.h"
 
+/* What the library of GStreamer and GLib keep for good is there before a test begins. */
+#define ELEMENT_TEST(id) TEST(id, .prepare = prepare)
+
 #define CAPS  "video/x-raw,format=NV12,width=64,height=48,framerate=30/1"
 #define WIDTH 64
 #define SIZE  (64 * 48 * 3 / 2)
@@ -25,6 +28,22 @@ static void start_gstreamer(void)
     gst_cuframes_meta_register();
     CHECK(GST_ELEMENT_REGISTER(cuframessrc, NULL));
     CHECK(GST_ELEMENT_REGISTER(cuframessink, NULL));
+}
+
+static void nothing(gpointer data, gpointer unused)
+{
+}
+
+static void prepare(void)
+{
+    GThreadPool *pool;
+
+    start_gstreamer();
+    /* Newer releases of GLib start threads from a thread that stays. */
+    g_thread_pool_set_max_unused_threads(0);
+    pool = g_thread_pool_new(nothing, NULL, 1, FALSE, NULL);
+    g_thread_pool_push(pool, pool, NULL);
+    g_thread_pool_free(pool, FALSE, TRUE);
 }
 
 static cuframes_publisher_t *make_publisher(int32_t slots)
@@ -92,7 +111,7 @@ static void wait_for_subscriber(cuframes_publisher_t *publisher)
     }
 }
 
-TEST(a_buffer_says_what_is_known_of_its_frame)
+ELEMENT_TEST(a_buffer_says_what_is_known_of_its_frame)
 {
     static const char blob[] = "detections";
     cuframes_frame_meta_t meta = {
@@ -113,7 +132,6 @@ TEST(a_buffer_says_what_is_known_of_its_frame)
     GstMapInfo map;
     guint64 seq;
 
-    start_gstreamer();
     publisher = make_publisher(8);
     h = make_source("order");
     wait_for_subscriber(publisher);
@@ -151,13 +169,12 @@ TEST(a_buffer_says_what_is_known_of_its_frame)
     gst_deinit();
 }
 
-TEST(caps_say_what_the_channel_is)
+ELEMENT_TEST(caps_say_what_the_channel_is)
 {
     cuframes_publisher_t *publisher;
     GstCaps *caps, *expected;
     GstHarness *h;
 
-    start_gstreamer();
     publisher = make_publisher(8);
     h = make_source("order");
     wait_for_subscriber(publisher);
@@ -174,14 +191,13 @@ TEST(caps_say_what_the_channel_is)
     gst_deinit();
 }
 
-TEST(a_buffer_holds_its_slot)
+ELEMENT_TEST(a_buffer_holds_its_slot)
 {
     cuframes_publisher_t *publisher;
     GstBuffer *buffers[3];
     GstMapInfo map;
     GstHarness *h;
 
-    start_gstreamer();
     publisher = make_publisher(8);
     h = make_source("order");
     wait_for_subscriber(publisher);
@@ -206,14 +222,13 @@ TEST(a_buffer_holds_its_slot)
     gst_deinit();
 }
 
-TEST(writing_to_a_buffer_changes_nobody_elses_frame)
+ELEMENT_TEST(writing_to_a_buffer_changes_nobody_elses_frame)
 {
     cuframes_publisher_t *publisher;
     GstBuffer *buffer, *again;
     GstMapInfo map;
     GstHarness *h, *other;
 
-    start_gstreamer();
     publisher = make_publisher(8);
     h = make_source("order");
     other = make_source("order");
@@ -239,7 +254,7 @@ TEST(writing_to_a_buffer_changes_nobody_elses_frame)
     gst_deinit();
 }
 
-TEST(frames_that_the_pipeline_keeps_are_copied)
+ELEMENT_TEST(frames_that_the_pipeline_keeps_are_copied)
 {
     cuframes_publisher_t *publisher;
     GstBuffer *buffers[20];
@@ -248,7 +263,6 @@ TEST(frames_that_the_pipeline_keeps_are_copied)
     GstMapInfo map;
     GstHarness *h;
 
-    start_gstreamer();
     publisher = make_publisher(6);
     h = make_source("order");
     wait_for_subscriber(publisher);
@@ -271,7 +285,7 @@ TEST(frames_that_the_pipeline_keeps_are_copied)
     gst_deinit();
 }
 
-TEST(a_latency_query_is_answered)
+ELEMENT_TEST(a_latency_query_is_answered)
 {
     cuframes_publisher_t *publisher;
     GstClockTime min, max;
@@ -279,7 +293,6 @@ TEST(a_latency_query_is_answered)
     GstQuery *query;
     GstHarness *h;
 
-    start_gstreamer();
     publisher = make_publisher(8);
     h = make_source("newest");
     wait_for_subscriber(publisher);
@@ -342,7 +355,7 @@ static guint64 stat_of(GstElement *element, const char *name)
     return value;
 }
 
-TEST(what_a_buffer_carries_is_published)
+ELEMENT_TEST(what_a_buffer_carries_is_published)
 {
     static const char blob[] = "boxes";
     cuframes_subscriber_t *reader;
@@ -353,7 +366,6 @@ TEST(what_a_buffer_carries_is_published)
     GstHarness *h;
     size_t size;
 
-    start_gstreamer();
     h = make_sink();
     CHECK_EQ(gst_harness_push(h, plain_buffer(1)), GST_FLOW_OK);
     reader = make_reader();
@@ -428,7 +440,7 @@ static void fill_picture(GstBuffer *buffer, uint8_t value)
     gst_video_frame_unmap(&frame);
 }
 
-TEST(slots_are_lent_to_upstream)
+ELEMENT_TEST(slots_are_lent_to_upstream)
 {
     cuframes_subscriber_t *reader;
     cuframes_frame_t *frame;
@@ -438,7 +450,6 @@ TEST(slots_are_lent_to_upstream)
     GstMapInfo map;
     GstHarness *h;
 
-    start_gstreamer();
     h = make_sink();
     pool = take_pool(h);
     reader = make_reader();
@@ -467,13 +478,12 @@ TEST(slots_are_lent_to_upstream)
     gst_deinit();
 }
 
-TEST(a_buffer_that_comes_twice_is_copied)
+ELEMENT_TEST(a_buffer_that_comes_twice_is_copied)
 {
     GstBufferPool *pool;
     GstBuffer *buffer;
     GstHarness *h;
 
-    start_gstreamer();
     h = make_sink();
     pool = take_pool(h);
     CHECK_EQ(gst_buffer_pool_acquire_buffer(pool, &buffer, NULL), GST_FLOW_OK);
@@ -488,13 +498,12 @@ TEST(a_buffer_that_comes_twice_is_copied)
     gst_deinit();
 }
 
-TEST(upstream_that_keeps_everything_gets_ordinary_memory)
+ELEMENT_TEST(upstream_that_keeps_everything_gets_ordinary_memory)
 {
     GstBuffer *buffers[20];
     GstBufferPool *pool;
     GstHarness *h;
 
-    start_gstreamer();
     h = make_sink();
     pool = take_pool(h);
     for (int i = 0; i < 20; i++) {
@@ -511,7 +520,7 @@ TEST(upstream_that_keeps_everything_gets_ordinary_memory)
     gst_deinit();
 }
 
-TEST(caps_change_in_mid_stream)
+ELEMENT_TEST(caps_change_in_mid_stream)
 {
     cuframes_subscriber_t *reader;
     cuframes_frame_t *frame;
@@ -519,7 +528,6 @@ TEST(caps_change_in_mid_stream)
     GstBuffer *buffer;
     GstHarness *h;
 
-    start_gstreamer();
     h = make_sink();
     CHECK_EQ(gst_harness_push(h, plain_buffer(1)), GST_FLOW_OK);
     reader = make_reader();
@@ -543,7 +551,7 @@ TEST(caps_change_in_mid_stream)
     gst_deinit();
 }
 
-TEST(a_descriptor_connects_sink_and_source)
+ELEMENT_TEST(a_descriptor_connects_sink_and_source)
 {
     GstElement *element;
     GstHarness *sink, *source;
@@ -551,7 +559,6 @@ TEST(a_descriptor_connects_sink_and_source)
     gboolean taken;
     int pair[2];
 
-    start_gstreamer();
     CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     element = gst_element_factory_make("cuframessink", NULL);
     g_object_set(element, "key", "cam", "socket", FALSE, "sync", FALSE, NULL);
@@ -602,9 +609,8 @@ TEST(places_on_the_clock)
     CHECK_EQ(place, INT64_MAX);
 }
 
-TEST(pictures_and_caps)
+ELEMENT_TEST(pictures_and_caps)
 {
-    start_gstreamer();
     for (int format = 0; format < CUFRAMES_FORMAT_COUNT; format++) {
         GstCuframesPicture picture = {.format = (cuframes_format_t)format,
                                       .width = 67,

@@ -143,8 +143,12 @@ class Frames(Offer):
         client = self.client()
         client.next()
         self.end(source)
-        while client.next():
-            pass
+        for _ in range(100):
+            buffer = client.next()
+            if not buffer:
+                break
+            client.release(buffer)
+        client.close()
         self.finish(offer)
 
     def test_the_next_publisher(self):

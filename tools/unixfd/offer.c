@@ -493,3 +493,11 @@ void offer_end(struct offer *offer)
         unixfd_send(offer->clients[i]->socket, &message, -1, 0);
     offer->discontinuity = true;
 }
+
+bool offer_has_frames_out(const struct offer *offer)
+{
+    for (int i = 0; i < offer->client_count; i++)
+        if (offer->clients[i]->held_count > 0)
+            return true;
+    return false;
+}

@@ -57,3 +57,5 @@ int offer_frame(struct offer *offer, cuframes_frame_t *frame, const cuframes_cha
                 bool no_hold);
 /* Tells everyone that the stream has ended. */
 void offer_end(struct offer *offer);
+/* Whether some client has frames that it has not released. */
+bool offer_has_frames_out(const struct offer *offer);
