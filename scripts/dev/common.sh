@@ -208,7 +208,8 @@ build_in() {
 # The build on the paths of what is started from here.
 use_build() {
     local dir=$root/build
-    export PATH=$dir/tools:$dir/ingest:$PATH
+    export PATH=$dir/tools:$dir/ingest:$dir/integrations/ffmpeg:$PATH
+    export CUFRAMES_FFMPEG_SHIMS=$dir/integrations/ffmpeg
     export LD_LIBRARY_PATH=$dir/src${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
     export PYTHONPATH=$dir/bindings/python${PYTHONPATH:+:$PYTHONPATH}
     export PKG_CONFIG_PATH=$dir/meson-uninstalled${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
