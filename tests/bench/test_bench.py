@@ -100,6 +100,8 @@ class Bench(unittest.TestCase):
         self.assertEqual([t["threads"] for t in result["decoding"]["threads"]], [1, 2])
         for way in ("floor", "cuframes", "python", "socket"):
             self.assertGreater(result["sharing"]["flat_out"][way]["writer_cpu_us"], 0)
+        for ways in result["ffmpeg_read"].values():
+            self.assertTrue(all(one["fps"] > 0 for one in ways.values()))
         subprocess.run([sys.executable, os.path.join(HERE, "report.py"), results, docs],
                        timeout=TIMEOUT_S, check=True)
         with open(os.path.join(docs, "benchmarks.md"), encoding="utf-8") as file:

@@ -134,6 +134,24 @@ class Packets(FFmpegTest):
         self.assertEqual(parse_framehash(out.decode()), self.packets_of("-i", path), err.decode())
         self.assertEqual([p.md5 for p in pictures], [p.md5 for p in self.direct(path, "yuv420p")])
 
+    def test_both_of_what_the_ingester_shares(self):
+        path = self.clip("a.mp4", "-c:v", "libx264", "-bf", "2", "-g", "25", "-pix_fmt", "yuv420p")
+        readers = [self.read("-f", "framehash", "-"),
+                   self.start_reading("cuframes://cam", before=("-holds", "36"))]
+        source = self.ingest(path, "--realtime", "--policy", "wait", "--ack-timeout-ms", "20000",
+                             "--wait-subscribers", "2", "--slots", "38")
+        out, err = self.finish(readers[0])
+        pictures, _ = self.end_reading(readers[1])
+        self.finish(source)
+        got, expected = parse_framehash(out.decode()), self.packets_of("-i", path)
+        self.assertEqual(got[0], expected[0], err.decode())
+        early = len(expected[1]) - len(got[1])
+        self.assertLessEqual(early, 2)
+        self.assertEqual(got[1], expected[1][early:])
+        # One time line: a picture has the time of the packet that it was decoded from.
+        self.assertEqual([(p.time, p.md5) for p in pictures],
+                         [(p.time, p.md5) for p in self.direct(path, "yuv420p")])
+
     def test_who_comes_late_starts_at_a_key_frame(self):
         path = self.clip("a.mp4", "-c:v", "libx264", "-bf", "0", "-g", "20", "-pix_fmt", "yuv420p",
                          seconds=4)
