@@ -212,6 +212,8 @@ int command_record(int argc, char **argv)
 
     if (rc != TOOL_CONTINUE)
         return rc;
+    if (record_names_taken(&names))
+        return report_failed("%s: the file is there; --overwrite replaces it", s.path);
     stop_on_signals();
     signal(SIGXFSZ, SIG_IGN); /* a limit on the file's size is an error of write() */
     error = packet_attach(&s.config, &s.packets, s.wait_s, &subscriber);

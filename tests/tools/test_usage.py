@@ -6,7 +6,8 @@ import subprocess
 
 import toolbox
 
-COMMANDS = ["test-source", "sub", "ls", "info", "top", "snapshot", "cat", "view", "doctor"]
+COMMANDS = ["test-source", "sub", "ls", "info", "top", "snapshot", "cat", "packets", "record",
+            "view", "doctor"]
 ALL_COMMANDS = COMMANDS + ["ingest", "group"]
 BAD_KEYS = ["", "a/b", "../up", "a b", "k" * 64, "ümlaut", "dot.ted"]
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define MOST_TRIES 100000
 
@@ -131,10 +132,20 @@ static bool make_name(const struct record_names *names, int number, int try, cha
     return true;
 }
 
+/* The one name that was asked for is not passed over. */
+static bool is_the_one(const struct record_names *names)
+{
+    return names->kind == NAME_PLAIN && !names->segments && names->number == 0;
+}
+
+bool record_names_taken(const struct record_names *names)
+{
+    return is_the_one(names) && !names->overwrite && access(names->pattern, F_OK) == 0;
+}
+
 bool record_names_create(struct record_names *names, struct recording_file *file)
 {
-    /* The one name that was asked for is not passed over. */
-    bool the_one = names->kind == NAME_PLAIN && !names->segments && names->number == 0;
+    bool the_one = is_the_one(names);
     char path[PATH_MAX] = "";
     int number = names->number;
 

@@ -26,5 +26,8 @@ struct record_names {
 bool record_names_init(struct record_names *names, const char *pattern, bool segments,
                        bool overwrite, const char **why);
 
+/* Whether the first file's name is settled and taken: then there is nothing to record into. */
+bool record_names_taken(const struct record_names *names);
+
 /* Creates the next file; false with errno, and the name that was tried in file->path. */
 bool record_names_create(struct record_names *names, struct recording_file *file);
