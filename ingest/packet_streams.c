@@ -60,12 +60,13 @@ static uint32_t choose(const struct packets *packets, const struct source *sourc
 /* Opus over RTP comes without the header that every container wants. */
 static void make_opus_head(struct packet_stream *stream)
 {
+    static const uint8_t magic[8] = {'O', 'p', 'u', 's', 'H', 'e', 'a', 'd'};
     uint8_t *head = stream->extradata;
 
     if (stream->description.channels < 1 || stream->description.channels > 2)
         return;
     memset(head, 0, OPUS_HEAD_BYTES);
-    memcpy(head, "OpusHead", 8);
+    memcpy(head, magic, sizeof(magic));
     head[8] = 1; /* version */
     head[9] = (uint8_t)stream->description.channels;
     AV_WL32(head + 12, OPUS_RATE);

@@ -330,7 +330,7 @@ static void say_goodbye(struct server *server)
 static int check_channel(const struct cat_packets_settings *s)
 {
     static struct packet_feed feed; /* large */
-    struct client nobody = {.fd = -1};
+    static struct client nobody;    /* the same */
     struct packet_sink sink = {.user = &nobody, .write = append};
     enum packet_feed_result result = PACKET_FEED_WROTE;
     int64_t deadline_ns = cuframes_now_ns() + (int64_t)(s->wait_s * 1e9);
@@ -352,9 +352,10 @@ static int check_channel(const struct cat_packets_settings *s)
 
 int packet_server_run(const struct cat_packets_settings *s)
 {
-    struct server server = {.settings = s};
+    static struct server server; /* large: the list of clients */
     int rc = check_channel(s);
 
+    server.settings = s;
     if (rc == TOOL_CONTINUE)
         rc = listen_at(&server);
     if (rc != TOOL_CONTINUE)

@@ -234,6 +234,7 @@ int command_packets(int argc, char **argv)
     rc = list_all(&lister, subscriber);
     if (lister.lost)
         report("%" PRIu64 " packets were lost: the reader of this list was too slow", lister.lost);
+    lister.settings = NULL;
     cuframes_subscriber_destroy(subscriber);
     return rc;
 }

@@ -245,6 +245,27 @@ def group_fds_text(r):
         f"{one['all_gather']['samples']} samples." for one in r["library"]["group"]["descriptors"])
 
 
+def recording_text(r):
+    recording = r.get("recording")
+    if not recording:
+        return "Not measured: the camera needs gst-rtsp-server and its Python bindings."
+    return (f"{recording['recorders']} recordings of {recording['video']}, H.264 in RTSP over TCP, "
+            f"for {recording['seconds']} s once all have begun.")
+
+
+def recording_table(r):
+    recording = r.get("recording")
+    if not recording:
+        return ""
+    rows = []
+    for name, title in (("direct", "ten connections, ten ffmpeg -c copy"),
+                        ("cuframes", "one connection: ingest --decode off, ten cuframes record")):
+        one = recording[name]
+        rows.append((title, one["connections"], f"{one['link_bytes_s'] * 8 / 1e6:.1f}",
+                     f"{one['cpu_percent']:.1f}"))
+    return table(["", "connections", "camera's link, Mbit/s", "CPU, % of one core"], rows)
+
+
 def sharing_missing(r):
     missing = [TITLES[name] for name in r["sharing"]["missing"]]
     return "" if not missing else "Not measured, not built here: " + ", ".join(missing) + "."
@@ -288,7 +309,8 @@ def main():
     parts = {"NOTES": lambda r: notes(r, note_texts)}
     parts.update({function.__name__.upper(): function for function in (
         targets_table, machine_table, wake_table, publish_table, hold_table, calls_text,
-        attach_table, decoding_text, decoding_table, ffmpeg_read_table, sharing_table, sharing_missing, line_text, barrier_table,
+        attach_table, decoding_text, decoding_table, ffmpeg_read_table, recording_text,
+        recording_table, sharing_table, sharing_missing, line_text, barrier_table,
         all_gather_table, group_fds_text)})
     page = re.sub(r"@([A-Z_]+)@", lambda match: parts[match.group(1)](r), page)
     write_plots(r, directory)

@@ -17,6 +17,7 @@ import time
 
 import decoding
 import ffmpeg_read
+import recording
 import sharing
 
 TIMEOUT_S = 300
@@ -99,6 +100,10 @@ def main():
         result["decoding"] = decoding.measure(cuframes, directory, options.quick, say)
         say("bench: FFmpeg as a reader")
         result["ffmpeg_read"] = ffmpeg_read.measure(build, cuframes, directory, options.quick, say)
+        say("bench: recording")
+        server = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness",
+                              "rtsp_server.py")
+        result["recording"] = recording.measure(cuframes, server, directory, options.quick, say)
         say("bench: ways to share")
         result["sharing"] = sharing.measure(build, directory, options.quick, say)
     finally:
