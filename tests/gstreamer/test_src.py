@@ -141,6 +141,14 @@ class Ends(GstTest):
         self.end(source)
         self.assertIn("No frame came for 300 ms", text)
 
+    def test_gaps_are_told(self):
+        """Nothing for two seconds between frames: those behind are told that time goes on."""
+        source = self.source("cam", "--fps", "0.5")
+        text = self.run_pipeline("cuframessrc key=cam num-buffers=2 ! identity silent=false ! fakesink",
+                                 "-v")
+        self.end(source)
+        self.assertGreaterEqual(text.count("type: gap"), 2, text)
+
     def test_uri(self):
         source = self.source("cam")
         self.run_pipeline("uridecodebin uri=cuframes://cam ! identity eos-after=10 ! fakesink")
