@@ -136,6 +136,12 @@ class Buffer
         return cuframes_buffer_data(buffer_.get());
     }
 
+    /** Copies host memory to the slot, wherever that is (see cuframes_buffer_write()). */
+    void write(std::size_t offset, const void *data, std::size_t size, void *stream = nullptr)
+    {
+        detail::check(cuframes_buffer_write(buffer_.get(), offset, data, size, stream));
+    }
+
     /** Start of a plane and its pitch; nullptr if there is no such plane. */
     void *plane(std::int32_t index, std::uint32_t *pitch = nullptr) noexcept
     {
@@ -406,6 +412,12 @@ class Subscriber
             detail::check(
                 cuframes_subscriber_stream(raw(), i, &result[static_cast<std::size_t>(i)]));
         return result;
+    }
+
+    /** How it gets at the frames now. */
+    cuframes_access_t access() const noexcept
+    {
+        return cuframes_subscriber_access(raw());
     }
 
     /** A descriptor that polls readable when next(stream, 0) or next_packet(0) has something to

@@ -189,6 +189,13 @@ class Frame
         frame_.reset();
     }
 
+    /** Gives the frame back when the work in `stream` is done (cuframes_frame_release_stream()). */
+    void release(void *stream)
+    {
+        detail::check(cuframes_frame_release_stream(raw(), stream));
+        (void)frame_.release();
+    }
+
     /** The C object, still owned by this one. */
     cuframes_frame_t *raw() const noexcept
     {
