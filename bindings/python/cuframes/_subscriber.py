@@ -124,7 +124,8 @@ class Subscriber(_cuframes.Subscriber):
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             await asyncio.wait_for(waiter, left)
         except (TimeoutError, asyncio.TimeoutError):
-            raise _cuframes.CuframesFrameTimeout(f"no frame of {self.key} in time") from None
+            raise _cuframes.CuframesFrameTimeout(f"nothing of {self.key} came in time: cuframes.info() says what its publisher "
+                "sends") from None
         finally:
             loop.remove_reader(fd)
             self._waiter = None

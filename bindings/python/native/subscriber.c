@@ -273,7 +273,10 @@ static PyObject *raise_of(struct pycf_subscriber *s, int err)
     if (err == 1)
         return NULL;
     if (err == CUFRAMES_ERR_TIMEOUT)
-        return pycf_raise_text(err, "no frame of %U in time", s->key);
+        return pycf_raise_text(err,
+                               "no frame of %U came in time: cuframes.info() says what its "
+                               "publisher sends",
+                               s->key);
     return pycf_raise(err);
 }
 

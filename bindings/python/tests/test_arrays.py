@@ -132,6 +132,28 @@ def test_the_array_protocol(channel):
     assert not hasattr(frame.planes[0], "__cuda_array_interface__")
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_a_tensor_of_host_memory(channel, name):
+    module = pytest.importorskip(name)
+    from_dlpack = (module.from_dlpack if name == "torch"
+                   else pytest.importorskip("jax.dlpack").from_dlpack)
+    sub, overwrite = channel
+    frame = next(sub)
+    tensor, planes = from_dlpack(frame), [from_dlpack(plane) for plane in frame.planes]
+    frame.release()
+    del frame
+    gc.collect()
+    overwrite()
+    assert np.array_equal(np.asarray(tensor), PICTURE)
+    assert [tuple(plane.shape) for plane in planes] == [(48, 64), (24, 32, 2)]
+    if name == "torch":
+        assert sub.stats()["held"] == 1
+    del tensor, planes
+    gc.collect()
+    assert sub.stats()["held"] == 0
+
+
 # ---- DLPack by hand ----
 
 class Tensor(ctypes.Structure):
