@@ -14,13 +14,16 @@ LIMIT = 60
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "time_limit(seconds): for a test that takes longer")
+    # Here pytest does not capture what is written, in a test it does.
+    config.stderr = os.fdopen(os.dup(2), "w")
 
 
 @pytest.fixture(autouse=True)
 def time_limit(request):
     """A test that hangs ends the run with the stacks of all threads."""
     mark = request.node.get_closest_marker("time_limit")
-    faulthandler.dump_traceback_later(mark.args[0] if mark else LIMIT, exit=True)
+    faulthandler.dump_traceback_later(mark.args[0] if mark else LIMIT, exit=True,
+                                      file=request.config.stderr)
     yield
     faulthandler.cancel_dump_traceback_later()
 

@@ -26,7 +26,9 @@ def example():
     def start(name, *args, before=()):
         program = subprocess.Popen(
             [*before, sys.executable, os.path.join(EXAMPLES, f"{name}.py"), *map(str, args)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # On a busy machine a reader may wait long enough to say so.
+            env=dict(os.environ, PYTHONWARNINGS="ignore:waiting for a publisher"))
         started.append(program)
         return program
 
