@@ -45,6 +45,17 @@ class PacketTest(IngestTest):
                     "-threads", "2", "-c:v", *video, *(["-c:a", *audio] if audio else []), path)
         return path
 
+    def heavy_clip(self, name):
+        """A second of megabytes: played as fast as can be, it soon fills any ring."""
+        return self.clip(name, ["libx264", "-bf", "0", "-g", "25", "-qp", "8", "-pix_fmt", "yuv420p"],
+                         seconds=1, size="640x360", filters=",noise=alls=20:allf=t")
+
+    def wait_until_overtaken(self):
+        """Until none of the packets that come now is kept any more."""
+        first = self.list_packets("--count", "1")[0][0]["seq"]
+        self.wait_for(lambda: self.list_packets("--kept", "--count", "1")[0][0]["seq"] > first + 100,
+                      "other packets")
+
     def packets_of(self, path, *options):
         """What is in a container, as ffmpeg reads it."""
         return parse_framehash(self.ffmpeg(*options, "-i", path, "-map", "0", "-c", "copy", "-f",
