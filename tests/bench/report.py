@@ -12,6 +12,8 @@ import shutil
 import subprocess
 import sys
 
+import python_report
+
 TITLES = {
     "floor": "nothing between (private memory)",
     "cuframes": "cuframes",
@@ -40,7 +42,8 @@ def ns(nanoseconds):
 
 # ---- the figures that have a target ----
 
-TARGETS = ("wake", "sizes", "publish", "further", "hold", "calls", "attach", "decoding")
+TARGETS = ("wake", "sizes", "publish", "further", "hold", "calls", "attach", "decoding",
+           *python_report.TARGETS)
 
 
 def size_ratio(wake):
@@ -83,6 +86,7 @@ def targets(r):
         ("attach", "attach", "1 ms", f"{attach / 1e6:.2f} ms", attach <= 1e6),
         ("decoding", "CPU time of ingest with three readers, to FFmpeg", "1.03 times",
          f"{decoding:.3f} times", decoding <= 1.03),
+        *python_report.targets(r),
     ]
 
 
@@ -311,7 +315,7 @@ def main():
         targets_table, machine_table, wake_table, publish_table, hold_table, calls_text,
         attach_table, decoding_text, decoding_table, ffmpeg_read_table, recording_text,
         recording_table, sharing_table, sharing_missing, line_text, barrier_table,
-        all_gather_table, group_fds_text)})
+        all_gather_table, group_fds_text, python_report.python_section)})
     page = re.sub(r"@([A-Z_]+)@", lambda match: parts[match.group(1)](r), page)
     write_plots(r, directory)
     with open(os.path.join(docs, "benchmarks.md"), "w", encoding="utf-8") as file:

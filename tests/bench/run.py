@@ -7,6 +7,7 @@ What is compared takes turns within the run. Nothing here decides whether a figu
 """
 import argparse
 import datetime
+import importlib.util
 import json
 import os
 import shutil
@@ -63,6 +64,19 @@ def describe_machine():
     }
 
 
+def measure_python(build, cuframes, quick):
+    """None where the package was not built, or NumPy is missing."""
+    package = os.path.join(build, "bindings", "python")
+    if (not os.path.exists(os.path.join(package, "cuframes", "_cuframes.abi3.so"))
+            or not importlib.util.find_spec("numpy")):
+        return None
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "python_reading.py")
+    return json.loads(subprocess.run(
+        [sys.executable, program, cuframes] + (["--quick"] if quick else []),
+        env=dict(os.environ, PYTHONPATH=package), stdout=subprocess.PIPE, timeout=TIMEOUT_S,
+        check=True).stdout)
+
+
 def stolen_ticks():
     """What the hypervisor kept from this machine, and all ticks, so far."""
     ticks = [int(word) for word in read_file("/proc/stat").split("\n")[0].split()[1:]]
@@ -106,6 +120,8 @@ def main():
         result["recording"] = recording.measure(cuframes, server, directory, options.quick, say)
         say("bench: ways to share")
         result["sharing"] = sharing.measure(build, directory, options.quick, say)
+        say("bench: Python")
+        result["python"] = measure_python(build, cuframes, options.quick)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     stolen_after, ticks_after = stolen_ticks()

@@ -67,6 +67,14 @@ class Bench(unittest.TestCase):
         for name in ("attach", "first_frame"):
             self.check_samples(result["attach"][name])
 
+    def check_python(self, result):
+        self.assertGreater(result["wake"]["ratio"], 0)
+        self.assertGreater(result["iteration"]["whole"]["p50"], 0)
+        self.assertEqual(len(result["views"]), 3)
+        for way in ("cuframes", "shared_memory", "shared_memory_copied", "queue", "pipe"):
+            self.assertGreater(result["ways"][way]["flat_out"]["fps"], 0)
+            self.assertGreater(result["ways"][way]["paced"]["latency_us"], 0)
+
     def test_json(self):
         result = json.loads(self.run_bench("--quick", "--json").stdout)
         self.check_library(result)
@@ -102,6 +110,8 @@ class Bench(unittest.TestCase):
             self.assertGreater(result["sharing"]["flat_out"][way]["writer_cpu_us"], 0)
         for ways in result["ffmpeg_read"].values():
             self.assertTrue(all(one["fps"] > 0 for one in ways.values()))
+        if result["python"]:
+            self.check_python(result["python"])
         subprocess.run([sys.executable, os.path.join(HERE, "report.py"), results, docs],
                        timeout=TIMEOUT_S, check=True)
         with open(os.path.join(docs, "benchmarks.md"), encoding="utf-8") as file:
