@@ -42,8 +42,8 @@ def ns(nanoseconds):
 
 # ---- the figures that have a target ----
 
-TARGETS = ("wake", "sizes", "publish", "further", "hold", "calls", "attach", "decoding",
-           *python_report.TARGETS)
+TARGETS = ("wake", "sizes", "publish", "further", "hold", "calls", "attach", "decoding", "packets",
+           "small_packets", *python_report.TARGETS)
 
 
 def size_ratio(wake):
@@ -63,6 +63,13 @@ def worst_decoding(decoding):
     return max(threads["ingest_readers"]["ratio"] for threads in decoding["threads"])
 
 
+def worst_packets(packets, size):
+    """Of packets of that size: the largest ratio to memcpy, and the longest median."""
+    pairs = [one[side] for one in packets if one["bytes"] == size for side in ("publish", "read")]
+    return (max(pair["ratio_to_memcpy"] for pair in pairs),
+            max(pair["packet"]["p50_ns"] for pair in pairs))
+
+
 def targets(r):
     """Name of the note, what, target as text, measured as text, met."""
     library = r["library"]
@@ -71,6 +78,8 @@ def targets(r):
     first, further = publish["channels"][0]["paced"]["p50_ns"], worst_further(publish)
     held, attach = hold["in_order"]["p50_ns"], library["attach"]["attach"]["p50_ns"]
     decoding = worst_decoding(r["decoding"])
+    packets, _ = worst_packets(library["packets"], 1 << 20)
+    _, small_packets = worst_packets(library["packets"], 1 << 10)
     quiet = hold["system_calls"] == publish["system_calls"] == "none"
     return [
         ("wake", "publish to awake, 1080p, to a bare futex wake", "1.30 times", f"{ratio:.2f} times",
@@ -86,6 +95,10 @@ def targets(r):
         ("attach", "attach", "1 ms", f"{attach / 1e6:.2f} ms", attach <= 1e6),
         ("decoding", "CPU time of ingest with three readers, to FFmpeg", "1.03 times",
          f"{decoding:.3f} times", decoding <= 1.03),
+        ("packets", "publish or read a packet of 1 MiB, to memcpy", "1.30 times",
+         f"{packets:.2f} times", packets <= 1.3),
+        ("small_packets", "publish or read a packet of 1 KiB", "1 µs", f"{us(small_packets)} µs",
+         small_packets <= 1000),
         *python_report.targets(r),
     ]
 
@@ -242,6 +255,19 @@ def all_gather_table(r):
                   for one in r["library"]["group"]["all_gathers"]])
 
 
+def packets_table(r):
+    rows = []
+    for one in r["library"]["packets"]:
+        row = [f"{one['bytes'] // 1024} KiB", one["readers"]]
+        for side in ("publish", "read"):
+            pair = one[side]
+            row += [us(pair["packet"]["p50_ns"]), us(pair["memcpy"]["p50_ns"]),
+                    f"{pair['ratio_to_memcpy']:.2f}"]
+        rows.append((*row, one["read"]["packet"]["samples"]))
+    return table(["packet", "readers", "publish, µs", "memcpy, µs", "ratio", "read, µs",
+                  "memcpy, µs", "ratio", "packets read"], rows)
+
+
 def group_fds_text(r):
     return "\n".join(
         f"{one['each']} descriptors from each of {one['ranks']} ranks to all: median "
@@ -315,7 +341,7 @@ def main():
         targets_table, machine_table, wake_table, publish_table, hold_table, calls_text,
         attach_table, decoding_text, decoding_table, ffmpeg_read_table, recording_text,
         recording_table, sharing_table, sharing_missing, line_text, barrier_table,
-        all_gather_table, group_fds_text, python_report.python_section)})
+        all_gather_table, group_fds_text, packets_table, python_report.python_section)})
     page = re.sub(r"@([A-Z_]+)@", lambda match: parts[match.group(1)](r), page)
     write_plots(r, directory)
     with open(os.path.join(docs, "benchmarks.md"), "w", encoding="utf-8") as file:
