@@ -182,6 +182,7 @@ void cf_publisher_destroy(cuframes_publisher_t *publisher)
     }
     /* What is published is announced, while subscribers are there to take it. */
     cf_completion_stop(publisher);
+    cf_wait_for_last_followers(publisher);
     /* The thread uses the socket. Then the name, so that whoever sees the end can take it. */
     cf_service_stop(publisher);
     cf_publisher_close_endpoint(publisher);

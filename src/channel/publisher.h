@@ -164,6 +164,9 @@ int cf_no_own_slot(void);
  * been sent the current one, whose frames it would lose. Waits for a moment if so; `deadline` (0
  * at first) is when it is evicted. */
 bool cf_wait_for_followers(cuframes_publisher_t *publisher, int64_t *deadline);
+/* Before the channel closes, and not under the lock: the same for the newest generation, except
+ * that nobody is evicted and that the wait is a second at most. */
+void cf_wait_for_last_followers(cuframes_publisher_t *publisher);
 /* Wakes those who wait. */
 void cf_wait_progress(cuframes_publisher_t *publisher);
 

@@ -14,6 +14,9 @@
 #include "base/log.h"
 #include "channel/publisher.h"
 
+/* How long closing a channel waits for a subscriber at most. */
+#define MOST_CLOSE_MS 1000
+
 static_assert(CUFRAMES_MAX_SLOTS < CF_FUTEX_MAX_LOOKS, "one word for each slot, and `progress`");
 
 /* The words of one sleep. The pages stay mapped while it lasts. */
@@ -259,4 +262,22 @@ bool cf_wait_for_followers(cuframes_publisher_t *publisher, int64_t *deadline)
     sleep_until(publisher, &sleep, *deadline);
     publisher->stats.waited_ns += (uint64_t)(cf_now_ns() - now);
     return true;
+}
+
+void cf_wait_for_last_followers(cuframes_publisher_t *publisher)
+{
+    int32_t patience_ms = MOST_CLOSE_MS;
+    int64_t deadline;
+
+    if (publisher->packets_only)
+        return;
+    pthread_mutex_lock(&publisher->lock);
+    if (publisher->current->info.ack_timeout_ms >= 0 &&
+        publisher->current->info.ack_timeout_ms < patience_ms)
+        patience_ms = publisher->current->info.ack_timeout_ms;
+    deadline = cf_deadline(patience_ms);
+    while (publisher->current->info.policy == CUFRAMES_POLICY_STRICT_WAIT &&
+           cf_now_ns() < deadline && cf_wait_for_followers(publisher, &deadline))
+        continue;
+    pthread_mutex_unlock(&publisher->lock);
 }

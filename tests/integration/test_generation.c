@@ -473,3 +473,45 @@ TEST(buffer_of_a_change_that_was_changed_again_can_be_published)
     cuframes_subscriber_destroy(reader);
     cuframes_publisher_destroy(publisher);
 }
+
+/* Reads to the channel's end; returns how many frames came. */
+static void *count_frames(void *argument)
+{
+    cuframes_subscriber_t *reader = argument;
+    uintptr_t count = 0;
+    cuframes_frame_t *frame;
+    int error;
+
+    while ((error = cuframes_subscriber_next(reader, NULL, &frame, test_patience_ms())) == 0) {
+        count++;
+        cuframes_frame_release(frame);
+    }
+    CHECK_EQ(error, CUFRAMES_ERR_DISCONNECTED);
+    return (void *)count;
+}
+
+TEST(wait_loses_nothing_when_the_channel_closes_after_a_change, .threads = true)
+{
+    for (int round = 0; round < 100; round++) {
+        cuframes_publisher_config_t config = small_config("cam");
+        cuframes_publisher_t *publisher;
+        cuframes_subscriber_t *reader;
+        pthread_t thread;
+        void *count;
+
+        config.policy = CUFRAMES_POLICY_STRICT_WAIT;
+        config.consumer_ack_timeout_ms = -1;
+        publisher = make_publisher(&config);
+        reader = make_reader("cam", CUFRAMES_MODE_STRICT_ORDER);
+        CHECK_EQ(pthread_create(&thread, NULL, count_frames, reader), 0);
+        publish(publisher, 0);
+        resize(publisher, 128, 32);
+        publish(publisher, 1);
+        resize(publisher, 32, 32);
+        publish(publisher, 2);
+        CHECK_OK(cuframes_publisher_destroy(publisher));
+        CHECK_EQ(pthread_join(thread, &count), 0);
+        CHECK_EQ((uintptr_t)count, 3U);
+        CHECK_OK(cuframes_subscriber_destroy(reader));
+    }
+}
