@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import fractions
+import importlib
 import json
 import time as _time
 from typing import TYPE_CHECKING, Any, Iterable
@@ -360,18 +361,12 @@ def fill_on_gpu(buffer: Buffer, picture: Any) -> None:
 def copy_on_gpu(target: Any, source: Any) -> None:
     """target[...] = source for tensors of PyTorch and arrays of CuPy."""
     library = type(source).__module__.partition(".")[0]
-    if library == "torch":
-        import torch
-
-        there = torch.from_dlpack(target)
-    elif library == "cupy":
-        import cupy
-
-        there = cupy.from_dlpack(target)
-    else:
+    if library not in ("torch", "cupy"):
         raise _cuframes.CuframesInvalidArgument(
             f"a {type(source).__name__} in GPU memory is not known here: write into the slot of "
             "frame() by DLPack")
+    # By name, so that type checkers do not read these libraries for every program.
+    there = importlib.import_module(library).from_dlpack(target)
     if there.shape != source.shape or there.dtype != source.dtype:
         raise _cuframes.CuframesInvalidArgument(
             f"the slot has shape {tuple(there.shape)} of {there.dtype}; this has "

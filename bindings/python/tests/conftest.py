@@ -18,6 +18,10 @@ def pytest_configure(config):
     config.stderr = os.fdopen(os.dup(2), "w")
 
 
+def pytest_unconfigure(config):
+    config.stderr.close()
+
+
 @pytest.fixture(autouse=True)
 def time_limit(request):
     """A test that hangs ends the run with the stacks of all threads."""

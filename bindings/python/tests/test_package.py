@@ -90,6 +90,7 @@ def test_the_package_in_the_build_folder_says_that_it_has_no_command():
     assert done.returncode == 1 and "without the command" in done.stderr
 
 
+@pytest.mark.time_limit(280)
 @pytest.mark.skipif(not have("mypy"), reason="mypy is missing")
 def test_the_stubs_say_what_the_extension_has(tmp_path):
     package = pathlib.Path(cuframes.__file__).resolve().parent.parent
