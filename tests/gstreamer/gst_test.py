@@ -6,6 +6,7 @@ build, and checksums of pictures to compare with what the command sees.
 Needs $CUFRAMES and $GST_PLUGINS, the folder of the plug-in; $GST_PRELOAD is what a pipeline must
 load first when the plug-in is built with a sanitizer.
 """
+import json
 import os
 import shutil
 import subprocess
@@ -100,6 +101,21 @@ class GstTest(ToolTest):
         self.assertEqual(len(restarts), count, numbers)
         for line in lines[:1] + restarts:
             self.assertIn("discont", line)
+
+    def readers(self, key):
+        """Who reads a channel; None while it is away."""
+        process = self.start("info", key, "--json")
+        out, _ = process.communicate(timeout=TIMEOUT_S)
+        return json.loads(out)["subscribers"] if process.returncode == 0 else None
+
+    def wait_for_reading(self, key, frames=5):
+        """Until somebody reads the channel, and everybody has so many frames."""
+
+        def reading():
+            readers = self.readers(key)
+            return readers and all(reader["received"] >= frames for reader in readers)
+
+        self.wait_for(reading, f"a reader of {key} with {frames} frames")
 
     def wait_for_channel(self, key):
         self.wait_for(lambda: os.path.exists(f"{self.dir}/{key}.sock"), f"channel {key}")

@@ -117,7 +117,7 @@ class Ends(GstTest):
     def test_end_of_the_channel_is_the_end(self):
         source = self.source("cam")
         pipeline = self.launch("cuframessrc key=cam ! fakesink")
-        time.sleep(0.5)
+        self.wait_for_reading("cam")
         self.end(source)
         self.assertIn(b"Got EOS", self.finish(pipeline)[0])
 
@@ -125,12 +125,12 @@ class Ends(GstTest):
         source = self.source("cam")
         pipeline = self.launch("cuframessrc key=cam reconnect=true ! identity silent=false ! fakesink",
                                "-v")
-        time.sleep(0.5)
+        self.wait_for_reading("cam")
         self.end(source)
         time.sleep(0.3)
         self.assertIsNone(pipeline.poll())
         source = self.source("cam")
-        time.sleep(0.7)
+        self.wait_for_reading("cam")
         text = self.end(pipeline, number=signal.SIGINT)[0].decode()
         self.end(source)
         self.check_restarts(text, 1)

@@ -104,9 +104,9 @@ class Out(Stock):
                       and os.path.getsize(self.path("stopped")) > 5 * SIZE, "the first client")
         stopped.send_signal(signal.SIGSTOP)
         before = os.path.getsize(self.path("raw")) if os.path.exists(self.path("raw")) else 0
-        time.sleep(1)
-        frames = (os.path.getsize(self.path("raw")) - before) / SIZE
-        self.assertGreater(frames, 50)
+        self.wait_for(lambda: os.path.exists(self.path("raw"))
+                      and os.path.getsize(self.path("raw")) - before > 50 * SIZE,
+                      "50 frames for the other client")
         self.assertEqual(self.run_json("info", "cam", "--json")["dropped"], 0)
         stopped.send_signal(signal.SIGCONT)
         self.end(offer)
