@@ -3,10 +3,15 @@
 What the tests of packets share: clips with sound that ffmpeg makes, what is in a container, packet
 for packet, and recorders.
 """
+import atexit
 import collections
 import fractions
+import functools
 import json
+import os
+import shutil
 import subprocess
+import tempfile
 
 from ingest_test import IngestTest, encoders
 
@@ -31,6 +36,25 @@ def parse_framehash(text):
     return streams
 
 
+@functools.lru_cache(maxsize=None)
+def clips_directory():
+    directory = tempfile.mkdtemp(prefix="cfp", dir="/tmp")
+    atexit.register(shutil.rmtree, directory)
+    return directory
+
+
+@functools.lru_cache(maxsize=None)
+def made_clip(extension, source, video, sound, audio):
+    """Each clip is encoded once; its path."""
+    path = os.path.join(clips_directory(), f"{len(os.listdir(clips_directory()))}{extension}")
+    sound_input = ["-f", "lavfi", "-i", sound] if sound else []
+    subprocess.run(["ffmpeg", "-hide_banner", "-loglevel", "error", "-f", "lavfi", "-i", source,
+                    *sound_input, "-threads", "2", "-c:v", *video,
+                    *(["-c:a", *audio] if audio else []), path],
+                   stdin=subprocess.DEVNULL, timeout=120, check=True)
+    return path
+
+
 class PacketTest(IngestTest):
     def clip(self, name, video, audio=None, size="320x240", seconds=2, rate="25", filters="",
              picture="testsrc2"):
@@ -38,12 +62,11 @@ class PacketTest(IngestTest):
         for codec in (video[0], audio[0] if audio else "aac"):
             if codec not in encoders():
                 self.skipTest(f"ffmpeg has no encoder {codec}")
-        path = self.path(name)
-        sound = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"] if audio else []
-        self.ffmpeg("-f", "lavfi",
-                    "-i", f"{picture}=size={size}:rate={rate}:duration={seconds}{filters}", *sound,
-                    "-threads", "2", "-c:v", *video, *(["-c:a", *audio] if audio else []), path)
-        return path
+        source = f"{picture}=size={size}:rate={rate}:duration={seconds}{filters}"
+        sound = f"sine=frequency=440:duration={seconds}" if audio else None
+        made = made_clip(os.path.splitext(name)[1], source, tuple(video), sound, tuple(audio or ()))
+        # A copy: some tests damage it.
+        return shutil.copyfile(made, self.path(name))
 
     def heavy_clip(self, name):
         """A second of megabytes: played as fast as can be, it soon fills any ring."""
