@@ -74,7 +74,8 @@ class FFmpegTest(ingest_test.IngestTest):
 
     def read_ingested(self, path, *options, before=(), ingest=()):
         """What a reader gets of `cuframes ingest PATH`, nothing lost."""
-        reader = self.start_reading("cuframes://cam", *options, before=before, level="verbose")
+        reader = self.start_reading("cuframes://cam?timeline=channel", *options, before=before,
+                                    level="verbose")
         source = self.ingest(path, "--policy", "wait", "--ack-timeout-ms", "20000",
                              "--wait-subscribers", "1", *ingest)
         pictures, err = self.end_reading(reader)

@@ -6,7 +6,7 @@ ends: closed, killed, stopped, interrupted.
 import signal
 import time
 
-from ffmpeg_test import FFmpegTest, main
+from ffmpeg_test import FFmpegTest, main, parse_framemd5
 from ingest_test import PROMPT_S
 
 
@@ -52,6 +52,20 @@ class Input(FFmpegTest):
         self.end(source)
         numbers = [int(f["tags"]["cuframes.seq"]) for f in frames]
         self.assertEqual([b - a for a, b in zip(numbers, numbers[1:])], [3, 3, 3, 3])
+
+    def test_who_comes_late_starts_at_zero(self):
+        source = self.source("cam", "--fps", "50")
+        self.wait_for(lambda: self.run_json("info", "cam", "--json")["published"] > 60, "frames")
+        for mode in ("order", "newest"):
+            with self.subTest(mode=mode):
+                out, _ = self.run_ff("-i", f"cuframes://cam?mode={mode}", "-fps_mode", "passthrough",
+                                     "-enc_time_base", "-1", "-t", "0.5", "-f", "framemd5", "-")
+                pictures = parse_framemd5(out)
+                self.assertEqual(pictures[0].time, 0)
+                self.assertGreater(len(pictures), 10)
+        own = self.probe("-show_frames", "-read_intervals", "%+#2", "cuframes://cam?timeline=channel")
+        self.assertGreater(float(own["frames"][0]["pts_time"]), 1)
+        self.end(source)
 
     def test_newest(self):
         source = self.source("cam", "--fps", "200")
@@ -177,6 +191,8 @@ class Input(FFmpegTest):
         pictures, err = self.end_reading(reader)
         self.end(source)
         self.assertEqual(len(pictures), 50, err)
+        # Time goes on, though the second publisher began anew.
+        self.assertTrue(all(a.time < b.time for a, b in zip(pictures, pictures[1:])))
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ class Packets(FFmpegTest):
     def test_both_of_what_the_ingester_shares(self):
         path = self.clip("a.mp4", "-c:v", "libx264", "-bf", "2", "-g", "25", "-pix_fmt", "yuv420p")
         readers = [self.read("-f", "framehash", "-"),
-                   self.start_reading("cuframes://cam", before=("-holds", "36"))]
+                   self.start_reading("cuframes://cam?timeline=channel", before=("-holds", "36"))]
         source = self.ingest(path, "--realtime", "--policy", "wait", "--ack-timeout-ms", "20000",
                              "--wait-subscribers", "2", "--slots", "38")
         out, err = self.finish(readers[0])

@@ -3,8 +3,8 @@
  * Demuxer "cuframes": the frames of a channel, as wrapped frames, where they lie: pictures in host
  * memory, or CUDA hardware frames.
  *
- * Opening it needs no frame: what FFmpeg would probe for is in the channel's description. If the
- * channel has a frame already it is taken at once, for the time at which the stream starts.
+ * Opening it decodes nothing and needs no frame: what FFmpeg would probe for is in the channel's
+ * description.
  *
  * One thread at a time, as libavformat has it. Pictures live on after the demuxer is closed.
  */
@@ -24,6 +24,10 @@
 /* Looking for a channel that is not there yet. */
 #define LOOK_MS       1000
 #define LOOK_AGAIN_US 20000
+/* For the first frame of a channel that runs. */
+#define FIRST_US 1000000
+
+enum Timeline { TIMELINE_START, TIMELINE_CHANNEL };
 
 typedef struct Frames {
     const AVClass *class;
@@ -38,6 +42,7 @@ typedef struct Frames {
     int every;
     int max_holds;
     int memory; /* cuframes_memory_t */
+    int timeline;
     char *gpu;
     /* state */
     char *key;
@@ -47,6 +52,11 @@ typedef struct Frames {
     AVBufferRef *holds;
     AVBufferRef *device; /* FFmpeg's, if the frames are read on a GPU */
     AVBufferRef *gpu_frames;
+    int running;             /* it had frames before this one came */
+    int begun;               /* a frame was read: */
+    int64_t offset;          /* what to take from its times, */
+    int64_t last;            /* the last one's time then, */
+    int64_t last_published;  /* and when it was published */
     cuframes_frame_t *first; /* taken while opening */
     int64_t deadline;        /* of the next frame */
     uint64_t given, copied, missed;
@@ -68,6 +78,7 @@ static int look(AVFormatContext *s, int64_t deadline, cuframes_channel_info_t *i
 
         if (err == CUFRAMES_OK) {
             *info = report->info;
+            c->running = report->stats.newest_ns != CUFRAMES_NO_TIME;
             cuframes_channel_report_free(report);
             return 0;
         }
@@ -196,22 +207,47 @@ static int64_t time_of(const cuframes_frame_t *frame)
     return pts == CUFRAMES_NO_TIME ? cuframes_frame_published_ns(frame) : pts;
 }
 
-/* If there is a frame its time is the start; if there is none yet, FFmpeg sees the first one's. */
+/*
+ * The time that FFmpeg sees. FFmpeg 5.1 takes the start of a stream from the times of packets, but
+ * not from those of frames that are wrapped in them: so they begin at zero here. They go on over a
+ * publisher that came back and began anew, by as much as the frames were apart.
+ */
+static int64_t stamp(Frames *c, const cuframes_frame_t *frame)
+{
+    int64_t time = time_of(frame), published = cuframes_frame_published_ns(frame);
+
+    if (c->timeline == TIMELINE_CHANNEL)
+        return time;
+    if (!c->begun)
+        c->offset = time;
+    else if (time - c->offset <= c->last &&
+             cuframes_frame_flags(frame) & CUFRAMES_FRAME_DISCONTINUITY)
+        c->offset = time - c->last - (published - c->last_published);
+    c->begun = 1;
+    c->last = time - c->offset;
+    c->last_published = published;
+    return c->last;
+}
+
+/*
+ * With the channel's own times, the first one is the start, which FFmpeg must know before it reads.
+ * The next frame of a channel that runs comes within a frame's time.
+ */
 static int take_first(AVFormatContext *s)
 {
     Frames *c = s->priv_data;
-    AVStream *st = s->streams[0];
-    int64_t capture;
-    int err = cuframes_subscriber_next(c->subscriber, NULL, &c->first, 0);
+    int64_t deadline = ff_cuframes_deadline(c->running ? FIRST_US : 0);
+    int err;
 
-    if (err == CUFRAMES_ERR_WOULD_BLOCK || err == CUFRAMES_ERR_DISCONNECTED)
+    do {
+        err = cuframes_subscriber_next(c->subscriber, NULL, &c->first, ff_cuframes_slice(deadline));
+    } while (err == CUFRAMES_ERR_TIMEOUT && av_gettime_relative() < deadline &&
+             !ff_cuframes_interrupted(s));
+    if (err == CUFRAMES_ERR_TIMEOUT || err == CUFRAMES_ERR_DISCONNECTED)
         return 0;
     if (err != CUFRAMES_OK)
         return ff_cuframes_fail(s, err, s->url);
-    st->start_time = time_of(c->first);
-    capture = cuframes_frame_capture_ns(c->first, NULL);
-    if (capture != CUFRAMES_NO_TIME)
-        s->start_time_realtime = (capture - st->start_time) / 1000;
+    s->streams[0]->start_time = time_of(c->first);
     return 0;
 }
 
@@ -245,7 +281,10 @@ static int frames_open(AVFormatContext *s)
         (ret = update_channel(s)) < 0 || (ret = add_stream(s)) < 0)
         return ret;
     c->deadline = ff_cuframes_deadline(c->timeout);
-    return take_first(s);
+    if (c->timeline == TIMELINE_CHANNEL)
+        return take_first(s);
+    s->streams[0]->start_time = 0;
+    return 0;
 }
 
 static int frames_read_header(AVFormatContext *s)
@@ -303,7 +342,7 @@ static int may_stay(AVFormatContext *s, const cuframes_frame_t *frame)
     return ff_cuframes_may_hold(c->holds, c->granted, wait_ms);
 }
 
-static void describe_picture(const Frames *c, const cuframes_frame_t *frame, AVFrame *picture)
+static void describe_picture(Frames *c, const cuframes_frame_t *frame, AVFrame *picture)
 {
     cuframes_clock_source_t source;
     cuframes_color_t own;
@@ -321,7 +360,7 @@ static void describe_picture(const Frames *c, const cuframes_frame_t *frame, AVF
     picture->color_range = color.range;
     picture->sample_aspect_ratio =
         (AVRational){c->info.sar_num, c->info.sar_den ? c->info.sar_den : 1};
-    picture->pts = time_of(frame);
+    picture->pts = stamp(c, frame);
     if (c->info.fps_num > 0 && c->info.fps_den > 0)
         cuframes_set_duration(picture, av_rescale(1000000000, c->info.fps_den, c->info.fps_num));
     if (cuframes_frame_flags(frame) & CUFRAMES_FRAME_KEY)
@@ -421,6 +460,12 @@ static const AVOption frames_options[] = {
      FLAGS, NULL},
     {"holds", "frames to hold at once, 0 = as many as are granted, at most 4", OFFSET(max_holds),
      AV_OPT_TYPE_INT, {.i64 = 0}, 0, CUFRAMES_MAX_SLOTS, FLAGS, NULL},
+    {"timeline", "where times begin", OFFSET(timeline), AV_OPT_TYPE_INT, {.i64 = TIMELINE_START},
+     0, 1, FLAGS, "timeline"},
+    {"start", "at zero, with the first frame", 0, AV_OPT_TYPE_CONST, {.i64 = TIMELINE_START}, 0, 0,
+     FLAGS, "timeline"},
+    {"channel", "as the channel has them", 0, AV_OPT_TYPE_CONST, {.i64 = TIMELINE_CHANNEL}, 0, 0,
+     FLAGS, "timeline"},
     {"memory", "what shall read the frames", OFFSET(memory), AV_OPT_TYPE_INT,
      {.i64 = CUFRAMES_MEMORY_AUTO}, 0, 2, FLAGS, "memory"},
     {"auto", "where they are", 0, AV_OPT_TYPE_CONST, {.i64 = CUFRAMES_MEMORY_AUTO}, 0, 0, FLAGS,
