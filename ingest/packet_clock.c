@@ -85,7 +85,9 @@ bool packet_clock_map(struct packet_clock *clock, uint32_t index, struct packet_
 {
     struct packet_clock_stream *stream = &clock->streams[index];
     int64_t time = times->dts_ns != CUFRAMES_NO_TIME ? times->dts_ns : times->pts_ns;
-    int64_t tolerance = times->dts_ns != CUFRAMES_NO_TIME ? JUMP_BACK_NS : JUMP_BACK_UNSURE_NS;
+    /* A picture's own time, of this packet or of the one before, is not a time in this order. */
+    bool unsure = times->dts_ns == CUFRAMES_NO_TIME;
+    int64_t tolerance = unsure || stream->unsure ? JUMP_BACK_UNSURE_NS : JUMP_BACK_NS;
     bool broken;
 
     if (time != CUFRAMES_NO_TIME) {
@@ -98,6 +100,7 @@ bool packet_clock_map(struct packet_clock *clock, uint32_t index, struct packet_
         else if (jumps_back(stream, time, stream->offset, tolerance))
             follow_jump(clock, stream, time, times->duration_ns);
         stream->last_ns = time + stream->offset;
+        stream->unsure = unsure;
         stream->end_ns = stream->last_ns + times->duration_ns;
         stream->started = true;
     }

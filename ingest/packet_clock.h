@@ -17,6 +17,7 @@
 struct packet_clock_stream {
     bool started;
     bool broken;    /* its next packet does not follow on */
+    bool unsure;    /* last_ns is a picture's own time */
     int64_t offset; /* from the input's time to the channel's */
     int64_t last_ns;
     int64_t first_ns; /* of the input's present run, in its own time */
