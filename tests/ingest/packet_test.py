@@ -70,8 +70,8 @@ class PacketTest(IngestTest):
 
     def heavy_clip(self, name):
         """A second of megabytes: played as fast as can be, it soon fills any ring."""
-        return self.clip(name, ["libx264", "-bf", "0", "-g", "25", "-qp", "8", "-pix_fmt", "yuv420p"],
-                         seconds=1, size="640x360", filters=",noise=alls=20:allf=t")
+        return self.clip(name, ["mpeg2video", "-q:v", "1", "-g", "12", "-pix_fmt", "yuv420p"],
+                         seconds=1, size="1280x720", filters=",noise=alls=60:allf=t")
 
     def wait_until_overtaken(self):
         """Until none of the packets that come now is kept any more."""
