@@ -167,12 +167,10 @@ class Publisher(_cuframes.Publisher):
     key: 1 to 63 characters of A-Z a-z 0-9 _ -. width, height: pixels. format: PixelFormat or its
     name. slots: 2 to 64 frames of memory, reserved now. policy: "drop" never waits for a
     subscriber; "wait" waits for those in strict order up to ack_timeout seconds (None = for ever),
-    then evicts. device: where the frames are: "cpu", "cuda:N", or
-    None for the GPU where there is one. fps: nominal
-    rate. color: "bt709", "bt601-full" and so on, or four code points of H.273. max_holds: most
-    frames one subscriber may hold. socket_mode, socket_group, allowed_users (numbers): who may
-    connect. alignment: bytes
-    that rows start at multiples of.
+    then evicts. device: where the frames are: "cpu", "cuda:N", or None for the GPU where there is
+    one. fps: nominal rate. color: "bt709", "bt601-full" and so on, or four code points of H.273.
+    max_holds: most frames one subscriber may hold. socket_mode, socket_group, allowed_users
+    (numbers): who may connect. alignment: bytes that rows start at multiples of.
 
     Raises CuframesAlreadyExists if the key has a publisher. Any thread may use it.
     """

@@ -154,13 +154,14 @@ def open(key: str, mode: SubscriberMode | int | str = "newest", fps: float | Non
     """Opens a channel for reading: for frame in cuframes.open("cam1"): ...
 
     key: the channel's. mode: "newest" skips what you were too slow for; "order" gives every frame
-    in order. fps: at most so many frames a second. every: every n-th frame. device: what
-    reads the frames: "cpu", "cuda:N", or None = what they are in the memory of. timeout: seconds to wait for the publisher and for each frame
-    (None = for ever), then CuframesFrameTimeout. reconnect: wait for the next publisher when this
-    one goes; without it a loop ends. name: by which the publisher knows it, unique in the channel;
-    made up if not given. max_holds: frames to hold at once (0 = what the channel grants, at most
-    4). staged: take copies where `device` cannot read the frames in place, for example frames of a
-    GPU on the CPU; without it that is an error. runtime_dir: where the channel's socket is, if not in runtime_dir().
+    in order. fps: at most so many frames a second. every: every n-th frame. device: what reads the
+    frames: "cpu", "cuda:N", or None = what they are in the memory of. timeout: seconds to wait for
+    the publisher and for each frame (None = for ever), then CuframesFrameTimeout. reconnect: wait
+    for the next publisher when this one goes; without it a loop ends. name: by which the publisher
+    knows it, unique in the channel; made up if not given. max_holds: frames to hold at once (0 =
+    what the channel grants, at most 4). staged: take copies where `device` cannot read the frames
+    in place, for example frames of a GPU on the CPU; without it that is an error. runtime_dir:
+    where the channel's socket is, if not in runtime_dir().
     """
     subscriber = Subscriber(key, mode=mode, name=name, fps=fps, every=every, device=device,
                             timeout=timeout, reconnect=reconnect, max_holds=max_holds,
@@ -177,7 +178,9 @@ def open(key: str, mode: SubscriberMode | int | str = "newest", fps: float | Non
 
 
 def _say_who_is_missing(key: str, runtime_dir: str | None) -> None:
-    there = ", ".join(_cuframes._keys(runtime_dir)) or "none"
+    from ._discovery import list as live_keys
+
+    there = ", ".join(live_keys(runtime_dir)) or "none"
     where = runtime_dir or _cuframes.runtime_dir()
     warnings.warn(f"waiting for a publisher of {key}; channels in {where}: {there}", stacklevel=3)
 

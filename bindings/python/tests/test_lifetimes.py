@@ -144,6 +144,16 @@ def test_a_publisher_is_killed_while_its_frames_are_in_use(script):
         assert cuframes.list() == []
 
 
+def test_who_waits_is_not_told_of_a_dead_publisher(script, monkeypatch):
+    monkeypatch.setattr("cuframes._subscriber.PATIENCE", 0.1)
+    dead = script(WRITER)
+    assert dead.line() == "ready"
+    dead.kill()
+    with pytest.warns(UserWarning, match="waiting for a publisher of cam; channels in .*: none"):
+        with pytest.raises(cuframes.CuframesFrameTimeout):
+            cuframes.open("cam", timeout=0.3)
+
+
 READER = """
     import sys
     import cuframes
