@@ -132,6 +132,7 @@ static int take_source(cuframes_subscriber_t *s, const struct cf_msg_packets *pa
         return err;
     }
     cf_attach_poll_add(s, new->wake_socket);
+    s->info.notes |= CUFRAMES_CHANNEL_PACKETS;
     free_source(s, s->packets.next_source);
     s->packets.next_source = new;
     tell_adopted(s);
@@ -203,6 +204,7 @@ static int take_streams(cuframes_subscriber_t *s, const struct cf_msg_streams *m
         }
     }
     *end = streams;
+    s->info.stream_count = streams->count;
     if (++source->streams_count < CF_STREAMS_LISTED)
         tell_adopted(s);
     else

@@ -80,6 +80,7 @@ TEST(one_stream_calls)
     cuframes_publisher_t *publisher = make_small_publisher("cam");
     cuframes_subscriber_t *reader = make_reader("cam", 0);
     cuframes_packet_t *packet = NULL;
+    cuframes_channel_info_t info;
     const void *extradata = NULL;
     uint32_t codec = 0;
     size_t size = 0;
@@ -90,7 +91,11 @@ TEST(one_stream_calls)
     CHECK_ERR(cuframes_subscriber_next_packet(reader, &packet, 0), CUFRAMES_ERR_NO_PACKET_RING);
     CHECK_OK(cuframes_publisher_enable_packets(publisher, &options));
     CHECK_ERR(cuframes_publisher_enable_packets(publisher, NULL), CUFRAMES_ERR_ALREADY_EXISTS);
+    CHECK_OK(cuframes_subscriber_info(reader, &info));
+    CHECK_EQ(info.notes & CUFRAMES_CHANNEL_PACKETS, 0);
     CHECK_OK(cuframes_subscriber_enable_packets(reader));
+    CHECK_OK(cuframes_subscriber_info(reader, &info));
+    CHECK(info.notes & CUFRAMES_CHANNEL_PACKETS);
     CHECK_ERR(cuframes_subscriber_enable_packets(reader), CUFRAMES_ERR_ALREADY_EXISTS);
     CHECK_ERR(cuframes_subscriber_get_codec_params(reader, &codec, &extradata, &size),
               CUFRAMES_ERR_NO_CODEC_PARAMS);

@@ -149,28 +149,45 @@ static bool read_turn(struct shared *shared, uint32_t index, cuframes_subscriber
     return true;
 }
 
+static bool open_readers(const struct bench *bench,
+                         cuframes_subscriber_t *list[CASES][MOST_READERS])
+{
+    for (uint32_t i = 0; i < CASES; i++)
+        for (uint32_t k = 0; k < readers_of(i); k++)
+            if (!open_reader(bench, i, &list[i][k]))
+                return false;
+    return true;
+}
+
+/* Reads until its parent ends it. */
+static void read_turns(struct shared *shared, cuframes_subscriber_t *list[CASES][MOST_READERS],
+                       uint8_t *buffers)
+{
+    for (uint32_t turn = 1;; turn += 2) {
+        uint32_t index;
+
+        while (!worker_spin(&shared->turn, turn))
+            ;
+        index = atomic_load(&shared->current);
+        if (!read_turn(shared, index, list[index], buffers))
+            atomic_store(&shared->failed, 1);
+        atomic_store_explicit(&shared->turn, turn + 1, memory_order_release);
+    }
+}
+
 static int read_packets(void *context)
 {
     static cuframes_subscriber_t *list[CASES][MOST_READERS];
     struct shared *shared = context;
     uint8_t *buffers = malloc((size_t)MOST_READERS * LARGEST);
-    uint32_t turn = 1;
 
     if (!buffers)
         return TOOL_FAILED;
     memset(buffers, 0, (size_t)MOST_READERS * LARGEST);
-    for (uint32_t i = 0; i < CASES; i++)
-        for (uint32_t k = 0; k < readers_of(i); k++)
-            if (!open_reader(shared->bench, i, &list[i][k]))
-                return TOOL_FAILED;
-    for (;; turn += 2) {
-        while (!worker_spin(&shared->turn, turn))
-            ;
-        if (!read_turn(shared, atomic_load(&shared->current), list[atomic_load(&shared->current)],
-                       buffers))
-            atomic_store(&shared->failed, 1);
-        atomic_store_explicit(&shared->turn, turn + 1, memory_order_release);
-    }
+    if (open_readers(shared->bench, list))
+        read_turns(shared, list, buffers);
+    free(buffers);
+    return TOOL_FAILED;
 }
 
 /* ---- the publishing process ---- */
