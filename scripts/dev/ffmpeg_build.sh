@@ -26,40 +26,16 @@ ffmpeg_gpu_options=(
     --enable-filter=hwupload_cuda,scale_cuda
 )
 
-# The repository that this machine's apt has Debian from.
-debian_mirror() {
-    apt-get indextargets --format '$(LABEL) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-        sed -n 's/^Debian main //p' | head -n 1
-}
+# shellcheck source=scripts/dev/debian.sh
+. "$root/scripts/dev/debian.sh"
 
-# Gets FFmpeg's source package and NVIDIA's headers of a Debian release into the current folder. apt
-# has a configuration of its own for this: the system's is left as it is, and no right of root is
-# needed.
+# Gets FFmpeg's source package and NVIDIA's headers of a Debian release into the current folder.
 fetch_sources() {
-    local mirror apt options
-    mirror=$(debian_mirror)
-    if [ -z "$mirror" ]; then
-        echo "apt knows no Debian repository (apt-get update?); or put the source package ffmpeg" \
-            "of $1 into $PWD yourself" >&2
-        return 1
-    fi
-    apt=$(mktemp -d "$PWD/apt-XXXXXX")
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/sources"
-    cat >"$apt/sources/debian.sources" <<END
-Types: deb deb-src
-URIs: $mirror
-Suites: $1
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-END
-    options=(-o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$apt/sources"
-        -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache"
-        -o "APT::Sandbox::User=$(id -un)" -o "APT::Default-Release=$1")
-    apt-get -q "${options[@]}" update
-    apt-get -q "${options[@]}" source --download-only ffmpeg
-    apt-get -q "${options[@]}" download libffmpeg-nvenc-dev ||
+    private_apt "$1" update
+    private_apt "$1" source --download-only ffmpeg
+    private_apt "$1" download libffmpeg-nvenc-dev ||
         echo "without NVIDIA's headers: this FFmpeg will not know GPUs"
-    rm -rf -- "$apt"
+    rm -rf -- apt
 }
 
 ffmpeg_suite() {

@@ -9,31 +9,19 @@ work=$root/build-gpu
 bundle=$work/bundle
 mkdir -p "$work"
 
-# Debian's sources, without a change to this machine's lists.
+# shellcheck source=scripts/dev/debian.sh
+. "$root/scripts/dev/debian.sh"
+
 fetch_ffmpeg() {
-    local release apt
+    local release
     release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
     rm -rf "$work/ffmpeg-source"
-    mkdir -p "$work/ffmpeg-source" "$work/apt/lists/partial" "$work/apt/parts"
-    cat >"$work/apt/parts/source.sources" <<END
-Types: deb-src
-URIs: http://deb.debian.org/debian
-Suites: $release $release-updates
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-
-Types: deb-src
-URIs: http://deb.debian.org/debian-security
-Suites: $release-security
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-END
-    apt=(apt-get -q -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$work/apt/parts"
-        -o "Dir::State::Lists=$work/apt/lists" -o APT::Sandbox::User=)
-    "${apt[@]}" update
+    mkdir -p "$work/ffmpeg-source"
     cd "$work/ffmpeg-source"
-    "${apt[@]}" source ffmpeg
-    mv ffmpeg-*/ tree
+    private_apt "$release" update
+    private_apt "$release" source --download-only ffmpeg
+    dpkg-source --no-check --extract ffmpeg_*.dsc tree
+    rm -rf -- apt
 }
 
 # What the ingest needs of it, and the command for comparisons. The kernels are compiled by clang,

@@ -14,16 +14,12 @@ rooted=()
 [ "$(id -u)" -eq 0 ] || rooted=(sudo -n)
 inside=(${rooted[@]+"${rooted[@]}"} "${inside[@]}")
 
-# The archive that this machine installs from.
-mirror() {
-    # shellcheck disable=SC2016
-    apt-get indextargets --format '$(LABEL) $(COMPONENT) $(REPO_URI)' |
-        sed -n 's/^Debian main //p' | sort -u | head -n 1
-}
+# shellcheck source=scripts/dev/debian.sh
+. "$root/scripts/dev/debian.sh"
 
 make_root() {
     local from
-    from=$(mirror)
+    from=$(debian_mirror)
     [ -n "$from" ] || die "apt knows no Debian archive: run apt-get update first"
     as_root rm -rf -- "$debian.part" "$installed"
     mkdir -p "$debian.part"
