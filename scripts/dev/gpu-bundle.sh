@@ -77,7 +77,7 @@ fill_bundle() {
     ! ldd "$bundle"/bin/* | grep -vE 'linux-vdso|ld-linux|lib(c|m|dl|pthread|rt|cuframes|gcc_s|stdc\+\+|atomic)\.|:$|statically'
 }
 
-export -f fetch_ffmpeg build_ffmpeg build_programs fill_bundle
+export -f debian_mirror private_apt fetch_ffmpeg build_ffmpeg build_programs fill_bundle
 export root work bundle jobs
 # bundle_step TITLE LOG SECONDS FUNCTION
 bundle_step() {
