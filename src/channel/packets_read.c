@@ -82,13 +82,15 @@ static int note_overrun(cuframes_subscriber_t *s, uint64_t from)
 {
     struct cf_subscriber_packets *p = &s->packets;
 
+    /* One that is late again before it has read a packet has lost both stretches. */
+    if (!p->overrun)
+        p->overrun_from = from;
     p->overrun = true;
-    p->overrun_from = from;
     p->flags |= CUFRAMES_PKT_FLAG_DISCONTINUITY;
     return cf_fail(CUFRAMES_ERR_PACKET_OVERRUN,
                    "%llu packets of %s were overwritten before they were read: read faster, or "
                    "give the publisher a larger packet ring",
-                   (unsigned long long)(p->wanted - from), s->key);
+                   (unsigned long long)(p->wanted - p->overrun_from), s->key);
 }
 
 /* The packet that is wanted is gone from the ring. */

@@ -391,8 +391,12 @@ static void ignore_frame(const cuframes_frame_t *frame, void *user)
 static struct family make_family(void)
 {
     cuframes_subscriber_config_t config = reader_config("cam", CUFRAMES_MODE_NEWEST_ONLY);
-    struct family f = {.publisher = make_small_publisher("cam")};
+    cuframes_publisher_config_t channel = small_config("cam");
+    struct family f;
 
+    /* One for the buffer, one for the frame, one for each that the callback may have just then. */
+    channel.ring_size = 6;
+    f.publisher = make_publisher(&channel);
     publish(f.publisher, 1);
     config.flags = CUFRAMES_SUBSCRIBER_POLL;
     f.reader = make_subscriber(&config);
@@ -442,7 +446,14 @@ static void subscribe_and_publish(void *argument)
 
 TEST(child_can_make_its_own)
 {
-    struct family f = make_family();
+    struct family f;
+
+#ifdef __SANITIZE_ADDRESS__
+    /* Its allocator's locks are copied by fork() as they are: a thread of the parent that frees
+     * something in that moment leaves the child with an allocator that never answers. */
+    SKIP("the address sanitizer's allocator does not survive a fork() beside busy threads");
+#endif
+    f = make_family();
 
     in_fork(subscribe_and_publish, NULL);
     WAIT_FOR(publisher_stats(f.publisher).subscribers == 2, 2000);
