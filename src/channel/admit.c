@@ -52,7 +52,8 @@ static int check_attach(const cuframes_publisher_t *publisher, const struct cf_m
         return CUFRAMES_OK;
     if (publisher->packets_only) {
         snprintf(why, size,
-                 "this channel has packets alone: subscribe with "
+                 "this channel has packets alone, no frames: read it with cuframes record, "
+                 "cuframes cat --packets, cuframes_packets:// in FFmpeg, or "
                  "CUFRAMES_SUBSCRIBER_PACKETS_ONLY");
         return CUFRAMES_ERR_NOT_FOUND;
     }

@@ -39,7 +39,8 @@ int attach(const cuframes_subscriber_config_t *config, double wait_s,
         error = cuframes_subscriber_create(&one_try, subscriber);
         if (!error)
             tell_of_copies(*subscriber);
-        if (left_ms <= 0 || (error != CUFRAMES_ERR_TIMEOUT && error != CUFRAMES_ERR_NOT_FOUND))
+        /* NOT_FOUND before the time is over is a publisher's own word, and stays so. */
+        if (left_ms <= 0 || error != CUFRAMES_ERR_TIMEOUT)
             return error;
     }
 }

@@ -40,6 +40,9 @@ typedef struct Packets {
     cuframes_packet_t *first;          /* taken while opening */
     int64_t deadline;                  /* of the next packet */
     int renewed[CUFRAMES_MAX_STREAMS]; /* the stream's next packet brings its new extradata */
+    uint8_t
+        *told[CUFRAMES_MAX_STREAMS]; /* extradata told last in a packet; NULL: as at the start */
+    size_t told_size[CUFRAMES_MAX_STREAMS];
     uint64_t given, lost;
     int strangers; /* packets of streams that were not there at the beginning */
 } Packets;
@@ -199,6 +202,8 @@ static int packets_close(AVFormatContext *s)
     cuframes_subscriber_destroy(c->subscriber);
     c->subscriber = NULL;
     av_freep(&c->key);
+    for (int i = 0; i < CUFRAMES_MAX_STREAMS; i++)
+        av_freep(&c->told[i]);
     return 0;
 }
 
@@ -289,6 +294,18 @@ static void release_packet(void *opaque, uint8_t *data)
     cuframes_subscriber_release_packet(NULL, opaque);
 }
 
+/* Whether a stream's extradata is what was told of it last. A publisher that comes back begins a new
+ * generation, most often with the same. */
+static int is_told(const AVFormatContext *s, int index, const cuframes_stream_t *stream)
+{
+    const Packets *c = s->priv_data;
+    const AVCodecParameters *par = s->streams[index]->codecpar;
+    const uint8_t *told = c->told[index] ? c->told[index] : par->extradata;
+    size_t size = c->told[index] ? c->told_size[index] : (size_t)par->extradata_size;
+
+    return size == stream->extradata_size && (size == 0 || !memcmp(told, stream->extradata, size));
+}
+
 static int add_extradata(AVFormatContext *s, AVPacket *out)
 {
     Packets *c = s->priv_data;
@@ -299,8 +316,13 @@ static int add_extradata(AVFormatContext *s, AVPacket *out)
         return 0;
     c->renewed[out->stream_index] = 0;
     if (cuframes_subscriber_stream(c->subscriber, out->stream_index, &stream) != CUFRAMES_OK ||
-        !stream.extradata_size)
+        !stream.extradata_size || is_told(s, out->stream_index, &stream))
         return 0;
+    av_freep(&c->told[out->stream_index]);
+    c->told[out->stream_index] = av_memdup(stream.extradata, stream.extradata_size);
+    c->told_size[out->stream_index] = stream.extradata_size;
+    if (!c->told[out->stream_index])
+        return AVERROR(ENOMEM);
     data = av_packet_new_side_data(out, AV_PKT_DATA_NEW_EXTRADATA, stream.extradata_size);
     if (!data)
         return AVERROR(ENOMEM);
