@@ -105,7 +105,7 @@ def read_torch(channel):
         raise Skipped("PyTorch sees no GPU")
     torch.zeros(1, device="cuda")
     for pointer, count, stamp in channel.frames(FRAMES):
-        words = torch.as_tensor(Words(pointer, count), device="cuda")
+        words = torch.as_tensor(Words(pointer, count), device="cuda:0")
         if words.data_ptr() != pointer:
             raise RuntimeError("PyTorch made a copy")
         wrong = words - torch.arange(count, device="cuda") != signed(stamp * MULTIPLIER)
@@ -150,11 +150,18 @@ def dlpack_maker():
     """Whoever can make a DLPack tensor of the memory: JAX takes no CUDA array interface."""
     try:
         import cupy
-        return lambda pointer, count: cupy.asarray(Words(pointer, count)).view("int32")
     except ImportError:
         import torch
         return lambda pointer, count: torch.as_tensor(Words(pointer, count),
-                                                      device="cuda").view(torch.int32)
+                                                      device="cuda:0").view(torch.int32)
+
+    def make(pointer, count):
+        # JAX leaves the last GPU of the machine current. CuPy would then copy to that one, and the
+        # frame is mapped for its own GPU alone, the first.
+        with cupy.cuda.Device(0):
+            return cupy.asarray(Words(pointer, count)).view("int32")
+
+    return make
 
 
 def read_jax(channel):
