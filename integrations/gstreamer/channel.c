@@ -12,7 +12,6 @@ struct publisher {
 struct GstCuframesChannel {
     gatomicrefcount refs;
     GstCuframesChannelSettings settings;
-    gchar *key, *runtime_dir, *socket_group;
     gint slots_out; /* atomic */
 
     GMutex lock;
@@ -72,9 +71,7 @@ GstCuframesChannel *gst_cuframes_channel_new(const GstCuframesChannelSettings *s
     g_atomic_ref_count_init(&channel->refs);
     g_mutex_init(&channel->lock);
     channel->settings = *settings;
-    channel->settings.key = channel->key = g_strdup(settings->key);
-    channel->settings.runtime_dir = channel->runtime_dir = g_strdup(settings->runtime_dir);
-    channel->settings.socket_group = channel->socket_group = g_strdup(settings->socket_group);
+    channel->settings.publishing = gst_cuframes_publishing_copy(&settings->publishing);
     channel->waiting_clients = g_array_new(FALSE, FALSE, sizeof(gint));
     g_array_set_clear_func(channel->waiting_clients, close_descriptor);
     return channel;
@@ -93,9 +90,7 @@ void gst_cuframes_channel_unref(GstCuframesChannel *channel)
     publisher_unref(channel->publisher);
     g_array_unref(channel->waiting_clients);
     g_mutex_clear(&channel->lock);
-    g_free(channel->key);
-    g_free(channel->runtime_dir);
-    g_free(channel->socket_group);
+    gst_cuframes_publishing_clear(&channel->settings.publishing);
     g_free(channel);
 }
 
@@ -117,9 +112,7 @@ static cuframes_publisher_config_t publisher_config(const GstCuframesChannel *ch
                                                     const cuframes_layout_t *layout)
 {
     const GstCuframesChannelSettings *settings = &channel->settings;
-
-    return (cuframes_publisher_config_t){
-        .key = settings->key,
+    cuframes_publisher_config_t config = {
         .width = picture->width,
         .height = picture->height,
         .format = picture->format,
@@ -128,11 +121,7 @@ static cuframes_publisher_config_t publisher_config(const GstCuframesChannel *ch
         .consumer_ack_timeout_ms = (gint)settings->ack_timeout_ms,
         .memory = CUFRAMES_MEMORY_HOST,
         .flags = settings->socket ? 0 : CUFRAMES_PUBLISHER_NO_SOCKET,
-        .max_subscribers = settings->max_subscribers,
         .max_holds = settings->max_holds,
-        .socket_mode = settings->socket_mode,
-        .socket_group = settings->socket_group,
-        .runtime_dir = settings->runtime_dir,
         .layout = layout,
         .fps_num = picture->fps_num,
         .fps_den = picture->fps_den,
@@ -140,6 +129,9 @@ static cuframes_publisher_config_t publisher_config(const GstCuframesChannel *ch
         .sar_den = picture->par_den,
         .color = picture->color,
     };
+
+    gst_cuframes_publishing_configure(&settings->publishing, &config);
+    return config;
 }
 
 static int create_publisher(GstCuframesChannel *channel, const cuframes_publisher_config_t *config)

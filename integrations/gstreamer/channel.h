@@ -12,23 +12,21 @@
 #include <gst/video/video.h>
 
 #include "format.h"
+#include "publishing.h"
 
 typedef struct GstCuframesChannel GstCuframesChannel;
 
-/* How the channel is made; strings are copied. */
+/* How the channel is made. */
 typedef struct {
-    const gchar *key;
-    const gchar *runtime_dir;
-    const gchar *socket_group;
-    guint socket_mode;
+    GstCuframesPublishing publishing;
     gboolean socket; /* FALSE: clients come by gst_cuframes_channel_add_client() alone */
-    cuframes_policy_t policy;
+    gint policy;     /* cuframes_policy_t */
     guint ack_timeout_ms;
     gint slots;
-    gint max_subscribers;
     gint max_holds;
 } GstCuframesChannelSettings;
 
+/* `settings` are copied. */
 GstCuframesChannel *gst_cuframes_channel_new(const GstCuframesChannelSettings *settings);
 GstCuframesChannel *gst_cuframes_channel_ref(GstCuframesChannel *channel);
 /* NULL is fine. */

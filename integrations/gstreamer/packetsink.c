@@ -8,6 +8,9 @@
 #include "packetsink.h"
 
 #include "meta.h"
+#include "properties.h"
+#include "publishing.h"
+#include "report.h"
 #include "stream.h"
 
 GST_DEBUG_CATEGORY_STATIC(gst_cuframes_packet_sink_debug);
@@ -17,27 +20,12 @@ struct _GstCuframesPacketSink {
     GstBaseSink parent;
 
     /* Properties. */
-    gchar *key;
-    gchar *runtime_dir;
-    gchar *socket_group;
-    guint socket_mode;
-    gint max_subscribers;
+    GstCuframesPublishing publishing;
     guint keep_ms;
 
     cuframes_publisher_t *publisher; /* changed under the object lock */
     /* Under the object lock. */
     guint64 published, bytes, dropped;
-};
-
-enum {
-    PROP_0,
-    PROP_KEY,
-    PROP_RUNTIME_DIR,
-    PROP_SOCKET_MODE,
-    PROP_SOCKET_GROUP,
-    PROP_MAX_SUBSCRIBERS,
-    PROP_KEEP,
-    PROP_STATS,
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
@@ -50,35 +38,18 @@ GST_ELEMENT_REGISTER_DEFINE_WITH_CODE(cuframespacketsink, "cuframespacketsink", 
                                                               "cuframespacketsink", 0,
                                                               "cuframes packet sink"))
 
-static void say_library_error(GstCuframesPacketSink *self, int error)
-{
-    const gchar *sentence = cuframes_last_error();
-
-    if (error == CUFRAMES_ERR_ALREADY_EXISTS)
-        GST_ELEMENT_ERROR(self, RESOURCE, BUSY, ("%s", sentence), (NULL));
-    else if (error == CUFRAMES_ERR_PERMISSION)
-        GST_ELEMENT_ERROR(self, RESOURCE, NOT_AUTHORIZED, ("%s", sentence), (NULL));
-    else if (error == CUFRAMES_ERR_INVALID_ARG)
-        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s", sentence), (NULL));
-    else
-        GST_ELEMENT_ERROR(self, RESOURCE, WRITE, ("%s", sentence), (NULL));
-}
-
 static int create_publisher(GstCuframesPacketSink *self)
 {
     cuframes_publisher_config_t config = {
-        .key = self->key,
         .flags = CUFRAMES_PUBLISHER_PACKETS_ONLY,
         .memory = CUFRAMES_MEMORY_HOST,
-        .max_subscribers = self->max_subscribers,
-        .socket_mode = self->socket_mode,
-        .socket_group = self->socket_group,
-        .runtime_dir = self->runtime_dir,
     };
     cuframes_packet_ring_options_t ring = {.keep_ms = self->keep_ms};
     cuframes_publisher_t *publisher;
-    int error = cuframes_publisher_create(&config, &publisher);
+    int error;
 
+    gst_cuframes_publishing_configure(&self->publishing, &config);
+    error = cuframes_publisher_create(&config, &publisher);
     if (error)
         return error;
     error = cuframes_publisher_enable_packets(publisher, &ring);
@@ -109,7 +80,7 @@ static gboolean gst_cuframes_packet_sink_set_caps(GstBaseSink *base, GstCaps *ca
         error = cuframes_publisher_set_streams(self->publisher, &stream.stream, 1);
     gst_cuframes_stream_clear(&stream);
     if (error)
-        say_library_error(self, error);
+        gst_cuframes_report_error(GST_ELEMENT(self), error, GST_RESOURCE_ERROR_WRITE);
     return error == CUFRAMES_OK;
 }
 
@@ -162,7 +133,7 @@ static GstFlowReturn published(GstCuframesPacketSink *self, int error, gsize siz
         return GST_FLOW_OK;
     }
     if (error) {
-        say_library_error(self, error);
+        gst_cuframes_report_error(GST_ELEMENT(self), error, GST_RESOURCE_ERROR_WRITE);
         return GST_FLOW_ERROR;
     }
     GST_OBJECT_LOCK(self);
@@ -197,13 +168,9 @@ static gboolean gst_cuframes_packet_sink_start(GstBaseSink *base)
 {
     GstCuframesPacketSink *self = GST_CUFRAMES_PACKET_SINK(base);
 
-    if (!self->key || cuframes_check_key(self->key) != CUFRAMES_OK) {
-        GST_ELEMENT_ERROR(
-            self, RESOURCE, SETTINGS,
-            ("%s", self->key ? cuframes_last_error() : "No channel: set the property \"key\"."),
-            (NULL));
+    if (!gst_cuframes_report_key(GST_ELEMENT(self), self->publishing.key,
+                                 "No channel: set the property \"key\"."))
         return FALSE;
-    }
     GST_OBJECT_LOCK(self);
     self->published = self->bytes = self->dropped = 0;
     GST_OBJECT_UNLOCK(self);
@@ -225,139 +192,45 @@ static gboolean gst_cuframes_packet_sink_stop(GstBaseSink *base)
 
 /* ---- properties ---- */
 
-static void gst_cuframes_packet_sink_set_property(GObject *object, guint id, const GValue *value,
-                                                  GParamSpec *spec)
+static GstStructure *statistics(GstElement *element)
 {
-    GstCuframesPacketSink *self = GST_CUFRAMES_PACKET_SINK(object);
+    GstCuframesPacketSink *self = GST_CUFRAMES_PACKET_SINK(element);
+    cuframes_publisher_stats_t stats = {0};
+    GstStructure *structure;
 
     GST_OBJECT_LOCK(self);
-    switch (id) {
-    case PROP_KEY:
-        g_free(self->key);
-        self->key = g_value_dup_string(value);
-        break;
-    case PROP_RUNTIME_DIR:
-        g_free(self->runtime_dir);
-        self->runtime_dir = g_value_dup_string(value);
-        break;
-    case PROP_SOCKET_MODE:
-        self->socket_mode = g_value_get_uint(value);
-        break;
-    case PROP_SOCKET_GROUP:
-        g_free(self->socket_group);
-        self->socket_group = g_value_dup_string(value);
-        break;
-    case PROP_MAX_SUBSCRIBERS:
-        self->max_subscribers = g_value_get_int(value);
-        break;
-    case PROP_KEEP:
-        self->keep_ms = g_value_get_uint(value);
-        break;
-    default:
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-    }
-    GST_OBJECT_UNLOCK(self);
-}
-
-/* Called with the object lock. */
-static GstStructure *statistics(GstCuframesPacketSink *self)
-{
-    cuframes_publisher_stats_t stats = {0};
-
     if (self->publisher)
         cuframes_publisher_stats(self->publisher, &stats);
-    return gst_structure_new("application/x-cuframes-packet-sink-stats", "published", G_TYPE_UINT64,
-                             self->published, "bytes", G_TYPE_UINT64, self->bytes, "dropped",
-                             G_TYPE_UINT64, self->dropped, "subscribers", G_TYPE_UINT,
-                             stats.subscribers, NULL);
-}
-
-static void gst_cuframes_packet_sink_get_property(GObject *object, guint id, GValue *value,
-                                                  GParamSpec *spec)
-{
-    GstCuframesPacketSink *self = GST_CUFRAMES_PACKET_SINK(object);
-
-    GST_OBJECT_LOCK(self);
-    switch (id) {
-    case PROP_KEY:
-        g_value_set_string(value, self->key);
-        break;
-    case PROP_RUNTIME_DIR:
-        g_value_set_string(value, self->runtime_dir);
-        break;
-    case PROP_SOCKET_MODE:
-        g_value_set_uint(value, self->socket_mode);
-        break;
-    case PROP_SOCKET_GROUP:
-        g_value_set_string(value, self->socket_group);
-        break;
-    case PROP_MAX_SUBSCRIBERS:
-        g_value_set_int(value, self->max_subscribers);
-        break;
-    case PROP_KEEP:
-        g_value_set_uint(value, self->keep_ms);
-        break;
-    case PROP_STATS:
-        g_value_take_boxed(value, statistics(self));
-        break;
-    default:
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-    }
+    structure = gst_structure_new("application/x-cuframes-packet-sink-stats", "published",
+                                  G_TYPE_UINT64, self->published, "bytes", G_TYPE_UINT64,
+                                  self->bytes, "dropped", G_TYPE_UINT64, self->dropped,
+                                  "subscribers", G_TYPE_UINT, stats.subscribers, NULL);
     GST_OBJECT_UNLOCK(self);
+    return structure;
 }
 
 static void install_properties(GObjectClass *class)
 {
-    const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
-
-    g_object_class_install_property(
-        class, PROP_KEY,
-        g_param_spec_string("key", "Key", "Key of the channel to publish", NULL, flags));
-    g_object_class_install_property(
-        class, PROP_RUNTIME_DIR,
-        g_param_spec_string("runtime-dir", "Runtime directory",
-                            "Directory for the channel's socket; the library's default if not set",
-                            NULL, flags));
-    g_object_class_install_property(
-        class, PROP_SOCKET_MODE,
-        g_param_spec_uint("socket-mode", "Socket mode",
-                          "Permission bits of the socket (0660 is octal); 0 = 0600", 0, 0777, 0,
-                          flags));
-    g_object_class_install_property(
-        class, PROP_SOCKET_GROUP,
-        g_param_spec_string("socket-group", "Socket group",
-                            "Name or number of the socket's group; the process's if not set", NULL,
-                            flags));
-    g_object_class_install_property(
-        class, PROP_MAX_SUBSCRIBERS,
-        g_param_spec_int("max-subscribers", "Most subscribers", "Most readers at a time", 1,
-                         CUFRAMES_MAX_SUBSCRIBERS, CUFRAMES_MAX_SUBSCRIBERS, flags));
-    g_object_class_install_property(
-        class, PROP_KEEP,
+    gst_cuframes_properties_init(class, statistics);
+    gst_cuframes_publishing_install(class, G_STRUCT_OFFSET(GstCuframesPacketSink, publishing));
+    gst_cuframes_property_install(
+        class, G_STRUCT_OFFSET(GstCuframesPacketSink, keep_ms),
         g_param_spec_uint("keep", "Keep",
                           "How much of the past to keep for readers that begin with it, "
                           "milliseconds, and at least two groups of pictures; 0 = a ring of 8 MiB "
                           "and 64 packets",
-                          0, G_MAXUINT, 0, flags));
-    g_object_class_install_property(
-        class, PROP_STATS,
-        g_param_spec_boxed("stats", "Statistics", "What this element has counted",
-                           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+                          0, G_MAXUINT, 0, GST_CUFRAMES_PROPERTY_FLAGS));
 }
 
 static void gst_cuframes_packet_sink_finalize(GObject *object)
 {
-    GstCuframesPacketSink *self = GST_CUFRAMES_PACKET_SINK(object);
-
-    g_free(self->key);
-    g_free(self->runtime_dir);
-    g_free(self->socket_group);
+    gst_cuframes_publishing_clear(&GST_CUFRAMES_PACKET_SINK(object)->publishing);
     G_OBJECT_CLASS(gst_cuframes_packet_sink_parent_class)->finalize(object);
 }
 
 static void gst_cuframes_packet_sink_init(GstCuframesPacketSink *self)
 {
-    self->max_subscribers = CUFRAMES_MAX_SUBSCRIBERS;
+    gst_cuframes_publishing_init(&self->publishing);
 }
 
 static void gst_cuframes_packet_sink_class_init(GstCuframesPacketSinkClass *class)
@@ -366,8 +239,6 @@ static void gst_cuframes_packet_sink_class_init(GstCuframesPacketSinkClass *clas
     GstElementClass *element = GST_ELEMENT_CLASS(class);
     GstBaseSinkClass *base = GST_BASE_SINK_CLASS(class);
 
-    object->set_property = gst_cuframes_packet_sink_set_property;
-    object->get_property = gst_cuframes_packet_sink_get_property;
     object->finalize = gst_cuframes_packet_sink_finalize;
     install_properties(object);
     gst_element_class_set_static_metadata(element, "cuframes packet sink", "Sink/Video/Audio",

@@ -10,9 +10,8 @@
  */
 #include "packetsrc.h"
 
-#include <unistd.h>
-
 #include "meta.h"
+#include "properties.h"
 #include "reader.h"
 #include "stream.h"
 #include "timeline.h"
@@ -20,25 +19,18 @@
 GST_DEBUG_CATEGORY_STATIC(gst_cuframes_packet_src_debug);
 #define GST_CAT_DEFAULT gst_cuframes_packet_src_debug
 
-#define DEFAULT_TIMEOUT_MS 5000
-#define LOOK_INTERVAL      (500 * GST_MSECOND)
-#define FIRST_VIDEO        (-1)
+#define LOOK_INTERVAL (500 * GST_MSECOND)
+#define FIRST_VIDEO   (-1)
 
 typedef enum { START_NEWEST_KEY, START_OLDEST_KEY, START_PRE_ROLL } Start;
 
 struct _GstCuframesPacketSrc {
     GstPushSrc parent;
 
-    /* Properties. */
-    gchar *key;
-    gchar *consumer_name;
-    gchar *runtime_dir;
+    /* Properties, with those of the reader. */
     gint stream;
-    Start start;
+    gint start; /* Start */
     guint pre_roll_ms;
-    gboolean reconnect;
-    gint timeout_ms;
-    gint fd;
 
     /* The streaming thread's. */
     GstCuframesReader reader;
@@ -52,20 +44,6 @@ struct _GstCuframesPacketSrc {
 
     /* Under the object lock. */
     guint64 delivered, bytes;
-};
-
-enum {
-    PROP_0,
-    PROP_KEY,
-    PROP_CONSUMER_NAME,
-    PROP_RUNTIME_DIR,
-    PROP_STREAM,
-    PROP_START,
-    PROP_PRE_ROLL,
-    PROP_RECONNECT,
-    PROP_TIMEOUT,
-    PROP_FD,
-    PROP_STATS,
 };
 
 static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE(
@@ -83,11 +61,7 @@ GST_ELEMENT_REGISTER_DEFINE_WITH_CODE(cuframespacketsrc, "cuframespacketsrc", GS
 static GstFlowReturn attach(GstCuframesPacketSrc *self)
 {
     cuframes_subscriber_config_t config = {
-        .key = self->key,
-        .consumer_name = self->consumer_name,
-        .flags = CUFRAMES_SUBSCRIBER_POLL | CUFRAMES_SUBSCRIBER_PACKETS_ONLY |
-                 (self->reconnect && self->fd < 0 ? CUFRAMES_SUBSCRIBER_RECONNECT : 0),
-        .runtime_dir = self->runtime_dir,
+        .flags = CUFRAMES_SUBSCRIBER_PACKETS_ONLY,
     };
     cuframes_packet_options_t options = {
         .start = self->start == START_OLDEST_KEY ? CUFRAMES_PACKETS_FROM_OLDEST_KEY
@@ -95,11 +69,8 @@ static GstFlowReturn attach(GstCuframesPacketSrc *self)
                                                  : CUFRAMES_PACKETS_FROM_NEWEST_KEY,
         .pre_roll_ms = self->pre_roll_ms,
     };
-    gint fd = self->fd;
-    GstFlowReturn ret;
+    GstFlowReturn ret = gst_cuframes_reader_attach(&self->reader, &config);
 
-    self->fd = -1;
-    ret = gst_cuframes_reader_attach(&self->reader, &config, fd, self->timeout_ms);
     if (ret != GST_FLOW_OK)
         return ret;
     if (cuframes_subscriber_enable_packets_from(self->reader.subscriber, &options) == CUFRAMES_OK)
@@ -127,7 +98,7 @@ static GstFlowReturn next_packet(GstCuframesPacketSrc *self, cuframes_packet_t *
             GST_WARNING_OBJECT(self, "%s", cuframes_last_error());
             self->discontinuity = TRUE;
         } else {
-            ret = gst_cuframes_reader_ended(&self->reader, error, self->reconnect);
+            ret = gst_cuframes_reader_ended(&self->reader, error);
         }
     }
     return ret;
@@ -294,7 +265,7 @@ static gboolean gst_cuframes_packet_src_start(GstBaseSrc *base)
 {
     GstCuframesPacketSrc *self = GST_CUFRAMES_PACKET_SRC(base);
 
-    if (!gst_cuframes_reader_check_key(GST_ELEMENT(self), self->key, self->fd))
+    if (!gst_cuframes_reader_check(&self->reader))
         return FALSE;
     gst_cuframes_timeline_init(&self->timeline);
     self->chosen = -1;
@@ -347,186 +318,60 @@ static GType start_type(void)
     return type;
 }
 
-static void take_string(gchar **place, const GValue *value)
+static GstStructure *statistics(GstElement *element)
 {
-    g_free(*place);
-    *place = g_value_dup_string(value);
-}
-
-static void gst_cuframes_packet_src_set_property(GObject *object, guint id, const GValue *value,
-                                                 GParamSpec *spec)
-{
-    GstCuframesPacketSrc *self = GST_CUFRAMES_PACKET_SRC(object);
+    GstCuframesPacketSrc *self = GST_CUFRAMES_PACKET_SRC(element);
+    cuframes_subscriber_stats_t stats = {0};
+    GstStructure *structure;
 
     GST_OBJECT_LOCK(self);
-    switch (id) {
-    case PROP_KEY:
-        take_string(&self->key, value);
-        break;
-    case PROP_CONSUMER_NAME:
-        take_string(&self->consumer_name, value);
-        break;
-    case PROP_RUNTIME_DIR:
-        take_string(&self->runtime_dir, value);
-        break;
-    case PROP_STREAM:
-        self->stream = g_value_get_int(value);
-        break;
-    case PROP_START:
-        self->start = g_value_get_enum(value);
-        break;
-    case PROP_PRE_ROLL:
-        self->pre_roll_ms = g_value_get_uint(value);
-        break;
-    case PROP_RECONNECT:
-        self->reconnect = g_value_get_boolean(value);
-        break;
-    case PROP_TIMEOUT:
-        self->timeout_ms = g_value_get_int(value);
-        break;
-    case PROP_FD:
-        self->fd = g_value_get_int(value);
-        break;
-    default:
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-    }
-    GST_OBJECT_UNLOCK(self);
-}
-
-/* Called with the object lock. */
-static GstStructure *statistics(GstCuframesPacketSrc *self)
-{
-    cuframes_subscriber_stats_t stats = {0};
-
     if (self->reader.subscriber)
         cuframes_subscriber_stats(self->reader.subscriber, &stats);
-    return gst_structure_new("application/x-cuframes-packet-src-stats", "delivered", G_TYPE_UINT64,
-                             self->delivered, "bytes", G_TYPE_UINT64, self->bytes, "received",
-                             G_TYPE_UINT64, stats.packets_received, "lost", G_TYPE_UINT64,
-                             stats.packets_lost, "reconnects", G_TYPE_UINT64, stats.reconnects,
-                             NULL);
-}
-
-static void gst_cuframes_packet_src_get_property(GObject *object, guint id, GValue *value,
-                                                 GParamSpec *spec)
-{
-    GstCuframesPacketSrc *self = GST_CUFRAMES_PACKET_SRC(object);
-
-    GST_OBJECT_LOCK(self);
-    switch (id) {
-    case PROP_KEY:
-        g_value_set_string(value, self->key);
-        break;
-    case PROP_CONSUMER_NAME:
-        g_value_set_string(value, self->consumer_name);
-        break;
-    case PROP_RUNTIME_DIR:
-        g_value_set_string(value, self->runtime_dir);
-        break;
-    case PROP_STREAM:
-        g_value_set_int(value, self->stream);
-        break;
-    case PROP_START:
-        g_value_set_enum(value, self->start);
-        break;
-    case PROP_PRE_ROLL:
-        g_value_set_uint(value, self->pre_roll_ms);
-        break;
-    case PROP_RECONNECT:
-        g_value_set_boolean(value, self->reconnect);
-        break;
-    case PROP_TIMEOUT:
-        g_value_set_int(value, self->timeout_ms);
-        break;
-    case PROP_FD:
-        g_value_set_int(value, self->fd);
-        break;
-    case PROP_STATS:
-        g_value_take_boxed(value, statistics(self));
-        break;
-    default:
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-    }
+    structure =
+        gst_structure_new("application/x-cuframes-packet-src-stats", "delivered", G_TYPE_UINT64,
+                          self->delivered, "bytes", G_TYPE_UINT64, self->bytes, "received",
+                          G_TYPE_UINT64, stats.packets_received, "lost", G_TYPE_UINT64,
+                          stats.packets_lost, "reconnects", G_TYPE_UINT64, stats.reconnects, NULL);
     GST_OBJECT_UNLOCK(self);
+    return structure;
 }
 
-static void install_channel_properties(GObjectClass *class, GParamFlags flags)
-{
-    g_object_class_install_property(
-        class, PROP_KEY,
-        g_param_spec_string("key", "Key", "Key of the channel to read", NULL, flags));
-    g_object_class_install_property(
-        class, PROP_CONSUMER_NAME,
-        g_param_spec_string("consumer-name", "Consumer name",
-                            "Name by which the publisher knows this reader, unique in the channel; "
-                            "made up if not set",
-                            NULL, flags));
-    g_object_class_install_property(
-        class, PROP_RUNTIME_DIR,
-        g_param_spec_string("runtime-dir", "Runtime directory",
-                            "Directory with the channels' sockets; the library's default if not "
-                            "set",
-                            NULL, flags));
-    g_object_class_install_property(
-        class, PROP_RECONNECT,
-        g_param_spec_boolean("reconnect", "Reconnect",
-                             "When the publisher goes, wait for the next one; otherwise the stream "
-                             "ends (EOS)",
-                             FALSE, flags));
-    g_object_class_install_property(
-        class, PROP_TIMEOUT,
-        g_param_spec_int("timeout", "Timeout",
-                         "How long to wait for the channel at the start, milliseconds; -1 = for "
-                         "ever",
-                         -1, G_MAXINT, DEFAULT_TIMEOUT_MS, flags));
-    g_object_class_install_property(
-        class, PROP_FD,
-        g_param_spec_int("fd", "Descriptor",
-                         "A connected socket whose other end a publisher serves, instead of a key; "
-                         "the element closes it; -1 = none",
-                         -1, G_MAXINT, -1, flags));
-}
+#define FIELD(name) G_STRUCT_OFFSET(GstCuframesPacketSrc, name)
 
-static void install_stream_properties(GObjectClass *class, GParamFlags flags)
+static void install_properties(GObjectClass *class)
 {
-    g_object_class_install_property(
-        class, PROP_STREAM,
+    const GParamFlags flags = GST_CUFRAMES_PROPERTY_FLAGS;
+
+    gst_cuframes_properties_init(class, statistics);
+    gst_cuframes_reader_install(class, FIELD(reader));
+    gst_cuframes_property_install(
+        class, FIELD(stream),
         g_param_spec_int("stream", "Stream",
                          "Number of the elementary stream; -1 = the first video stream, else the "
                          "first",
                          FIRST_VIDEO, CUFRAMES_MAX_STREAMS - 1, FIRST_VIDEO, flags));
-    g_object_class_install_property(class, PROP_START,
-                                    g_param_spec_enum("start", "Start", "Where to begin",
-                                                      start_type(), START_NEWEST_KEY, flags));
-    g_object_class_install_property(
-        class, PROP_PRE_ROLL,
+    gst_cuframes_property_install(class, FIELD(start),
+                                  g_param_spec_enum("start", "Start", "Where to begin",
+                                                    start_type(), START_NEWEST_KEY, flags));
+    gst_cuframes_property_install(
+        class, FIELD(pre_roll_ms),
         g_param_spec_uint("pre-roll", "Pre-roll",
                           "With start=pre-roll: how much of the past to begin with, milliseconds",
                           0, G_MAXUINT, 0, flags));
-    g_object_class_install_property(
-        class, PROP_STATS,
-        g_param_spec_boxed("stats", "Statistics", "What this reader has counted",
-                           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+    gst_type_mark_as_plugin_api(start_type(), 0);
 }
 
 static void gst_cuframes_packet_src_finalize(GObject *object)
 {
     GstCuframesPacketSrc *self = GST_CUFRAMES_PACKET_SRC(object);
 
-    g_free(self->key);
-    g_free(self->consumer_name);
-    g_free(self->runtime_dir);
-    if (self->fd >= 0)
-        close(self->fd);
     gst_cuframes_reader_clear(&self->reader);
     G_OBJECT_CLASS(gst_cuframes_packet_src_parent_class)->finalize(object);
 }
 
 static void gst_cuframes_packet_src_init(GstCuframesPacketSrc *self)
 {
-    self->timeout_ms = DEFAULT_TIMEOUT_MS;
     self->stream = FIRST_VIDEO;
-    self->fd = -1;
     gst_cuframes_reader_init(&self->reader, GST_ELEMENT(self));
     gst_base_src_set_live(GST_BASE_SRC(self), TRUE);
     gst_base_src_set_format(GST_BASE_SRC(self), GST_FORMAT_TIME);
@@ -534,16 +379,12 @@ static void gst_cuframes_packet_src_init(GstCuframesPacketSrc *self)
 
 static void gst_cuframes_packet_src_class_init(GstCuframesPacketSrcClass *class)
 {
-    const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY;
     GObjectClass *object = G_OBJECT_CLASS(class);
     GstElementClass *element = GST_ELEMENT_CLASS(class);
     GstBaseSrcClass *base = GST_BASE_SRC_CLASS(class);
 
-    object->set_property = gst_cuframes_packet_src_set_property;
-    object->get_property = gst_cuframes_packet_src_get_property;
     object->finalize = gst_cuframes_packet_src_finalize;
-    install_channel_properties(object, flags);
-    install_stream_properties(object, flags);
+    install_properties(object);
     gst_element_class_set_static_metadata(
         element, "cuframes packet source", "Source/Video/Audio",
         "Reads an encoded stream that another process publishes, from a key frame on", "cuframes");
@@ -554,5 +395,4 @@ static void gst_cuframes_packet_src_class_init(GstCuframesPacketSrcClass *class)
     base->unlock_stop = gst_cuframes_packet_src_unlock_stop;
     base->negotiate = gst_cuframes_packet_src_negotiate;
     GST_PUSH_SRC_CLASS(class)->create = gst_cuframes_packet_src_create;
-    gst_type_mark_as_plugin_api(start_type(), 0);
 }

@@ -2,34 +2,86 @@
 #include "reader.h"
 
 #include <errno.h>
+#include <unistd.h>
+
+#include "properties.h"
+#include "report.h"
 
 /* Between two looks for a channel that is not there. */
-#define ATTACH_INTERVAL (50 * GST_MSECOND)
+#define ATTACH_INTERVAL    (50 * GST_MSECOND)
+#define DEFAULT_TIMEOUT_MS 5000
+
+#define FIELD(name) (offset + G_STRUCT_OFFSET(GstCuframesReader, settings.name))
+
+static void install_channel(GObjectClass *class, gsize offset)
+{
+    const GParamFlags flags = GST_CUFRAMES_PROPERTY_FLAGS;
+
+    gst_cuframes_property_install(
+        class, FIELD(key),
+        g_param_spec_string("key", "Key", "Key of the channel to read", NULL, flags));
+    gst_cuframes_property_install(
+        class, FIELD(consumer_name),
+        g_param_spec_string("consumer-name", "Consumer name",
+                            "Name by which the publisher knows this reader, unique in the channel; "
+                            "made up if not set",
+                            NULL, flags));
+    gst_cuframes_property_install(
+        class, FIELD(runtime_dir),
+        g_param_spec_string(
+            "runtime-dir", "Runtime directory",
+            "Directory with the channels' sockets; the library's default if not set", NULL, flags));
+    gst_cuframes_property_install(
+        class, FIELD(fd),
+        g_param_spec_int("fd", "Descriptor",
+                         "A connected socket whose other end a publisher serves, instead of a key; "
+                         "the element closes it; -1 = none",
+                         -1, G_MAXINT, -1, flags));
+}
+
+void gst_cuframes_reader_install(GObjectClass *class, gsize offset)
+{
+    const GParamFlags flags = GST_CUFRAMES_PROPERTY_FLAGS;
+
+    install_channel(class, offset);
+    gst_cuframes_property_install(
+        class, FIELD(reconnect),
+        g_param_spec_boolean("reconnect", "Reconnect",
+                             "When the publisher goes, wait for the next one; otherwise the stream "
+                             "ends (EOS)",
+                             FALSE, flags));
+    gst_cuframes_property_install(
+        class, FIELD(timeout_ms),
+        g_param_spec_int("timeout", "Timeout",
+                         "How long to wait for the channel at the start, milliseconds; -1 = for "
+                         "ever",
+                         -1, G_MAXINT, DEFAULT_TIMEOUT_MS, flags));
+}
 
 void gst_cuframes_reader_init(GstCuframesReader *reader, GstElement *element)
 {
-    *reader = (GstCuframesReader){.element = element, .poll = gst_poll_new(TRUE)};
+    *reader = (GstCuframesReader){
+        .settings = {.timeout_ms = DEFAULT_TIMEOUT_MS, .fd = -1},
+        .element = element,
+        .poll = gst_poll_new(TRUE),
+    };
 }
 
 void gst_cuframes_reader_clear(GstCuframesReader *reader)
 {
     gst_poll_free(reader->poll);
+    g_free(reader->settings.key);
+    g_free(reader->settings.consumer_name);
+    g_free(reader->settings.runtime_dir);
+    if (reader->settings.fd >= 0)
+        close(reader->settings.fd);
 }
 
-static void say_attach_failed(GstElement *element, int error)
+gboolean gst_cuframes_reader_check(GstCuframesReader *reader)
 {
-    const gchar *sentence = cuframes_last_error();
-
-    if (error == CUFRAMES_ERR_NOT_FOUND)
-        GST_ELEMENT_ERROR(element, RESOURCE, NOT_FOUND, ("%s", sentence), (NULL));
-    else if (error == CUFRAMES_ERR_PERMISSION)
-        GST_ELEMENT_ERROR(element, RESOURCE, NOT_AUTHORIZED, ("%s", sentence), (NULL));
-    else if (error == CUFRAMES_ERR_ALREADY_EXISTS || error == CUFRAMES_ERR_TOO_MANY)
-        GST_ELEMENT_ERROR(element, RESOURCE, BUSY, ("%s", sentence), (NULL));
-    else if (error == CUFRAMES_ERR_INVALID_ARG)
-        GST_ELEMENT_ERROR(element, RESOURCE, SETTINGS, ("%s", sentence), (NULL));
-    else
-        GST_ELEMENT_ERROR(element, RESOURCE, OPEN_READ, ("%s", sentence), (NULL));
+    return reader->settings.fd >= 0 ||
+           gst_cuframes_report_key(reader->element, reader->settings.key,
+                                   "No channel: set the property \"key\" (or \"fd\").");
 }
 
 static void take_subscriber(GstCuframesReader *reader, cuframes_subscriber_t *subscriber)
@@ -44,40 +96,49 @@ static void take_subscriber(GstCuframesReader *reader, cuframes_subscriber_t *su
     GST_INFO_OBJECT(reader->element, "attached as \"%s\"", cuframes_subscriber_name(subscriber));
 }
 
-static GstFlowReturn attach_over(GstCuframesReader *reader, cuframes_subscriber_config_t config,
-                                 gint fd, gint timeout_ms)
+/* Looks for the channel until it is there. */
+static int attach_by_key(GstCuframesReader *reader, const cuframes_subscriber_config_t *config,
+                         gint timeout_ms, cuframes_subscriber_t **subscriber)
 {
-    cuframes_subscriber_t *subscriber;
+    gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
     int error;
 
-    config.connect_timeout_ms = timeout_ms;
-    error = cuframes_subscriber_create_from_fd(&config, fd, &subscriber);
-    if (error) {
-        say_attach_failed(reader->element, error);
-        return GST_FLOW_ERROR;
+    while ((error = cuframes_subscriber_create(config, subscriber)) == CUFRAMES_ERR_NOT_FOUND) {
+        if (timeout_ms >= 0 && g_get_monotonic_time() >= deadline)
+            break;
+        if (gst_cuframes_reader_wait(reader, ATTACH_INTERVAL) == GST_CUFRAMES_READER_FLUSHING)
+            return CUFRAMES_ERR_WOULD_BLOCK;
     }
-    take_subscriber(reader, subscriber);
-    return GST_FLOW_OK;
+    return error;
 }
 
 GstFlowReturn gst_cuframes_reader_attach(GstCuframesReader *reader,
-                                         const cuframes_subscriber_config_t *config, gint fd,
-                                         gint timeout_ms)
+                                         const cuframes_subscriber_config_t *config)
 {
-    gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    cuframes_subscriber_config_t made = *config;
     cuframes_subscriber_t *subscriber;
+    gint fd, timeout_ms;
     int error;
 
-    if (fd >= 0)
-        return attach_over(reader, *config, fd, timeout_ms);
-    while ((error = cuframes_subscriber_create(config, &subscriber)) != CUFRAMES_OK) {
-        if (error != CUFRAMES_ERR_NOT_FOUND ||
-            (timeout_ms >= 0 && g_get_monotonic_time() >= deadline)) {
-            say_attach_failed(reader->element, error);
-            return GST_FLOW_ERROR;
-        }
-        if (gst_cuframes_reader_wait(reader, ATTACH_INTERVAL) == GST_CUFRAMES_READER_FLUSHING)
-            return GST_FLOW_FLUSHING;
+    GST_OBJECT_LOCK(reader->element);
+    fd = reader->settings.fd;
+    reader->settings.fd = -1; /* the library closes it, whatever comes */
+    timeout_ms = reader->settings.timeout_ms;
+    GST_OBJECT_UNLOCK(reader->element);
+    made.key = reader->settings.key;
+    made.consumer_name = reader->settings.consumer_name;
+    made.runtime_dir = reader->settings.runtime_dir;
+    made.flags |= CUFRAMES_SUBSCRIBER_POLL;
+    if (reader->settings.reconnect && fd < 0)
+        made.flags |= CUFRAMES_SUBSCRIBER_RECONNECT;
+    made.connect_timeout_ms = fd >= 0 ? timeout_ms : 0;
+    error = fd >= 0 ? cuframes_subscriber_create_from_fd(&made, fd, &subscriber)
+                    : attach_by_key(reader, &made, timeout_ms, &subscriber);
+    if (error == CUFRAMES_ERR_WOULD_BLOCK)
+        return GST_FLOW_FLUSHING;
+    if (error) {
+        gst_cuframes_report_error(reader->element, error, GST_RESOURCE_ERROR_OPEN_READ);
+        return GST_FLOW_ERROR;
     }
     take_subscriber(reader, subscriber);
     return GST_FLOW_OK;
@@ -110,31 +171,16 @@ void gst_cuframes_reader_set_flushing(GstCuframesReader *reader, gboolean on)
     gst_poll_set_flushing(reader->poll, on);
 }
 
-GstFlowReturn gst_cuframes_reader_ended(GstCuframesReader *reader, int error, gboolean reconnect)
+GstFlowReturn gst_cuframes_reader_ended(GstCuframesReader *reader, int error)
 {
     if (error == CUFRAMES_ERR_DISCONNECTED) {
         GST_INFO_OBJECT(reader->element, "%s", cuframes_last_error());
         return GST_FLOW_EOS;
     }
-    if (error == CUFRAMES_ERR_EVICTED && reconnect) {
+    if (error == CUFRAMES_ERR_EVICTED && reader->settings.reconnect) {
         GST_ELEMENT_WARNING(reader->element, RESOURCE, READ, ("%s", cuframes_last_error()), (NULL));
         return GST_FLOW_OK;
     }
-    GST_ELEMENT_ERROR(reader->element, RESOURCE, READ, ("%s", cuframes_last_error()), (NULL));
+    gst_cuframes_report_error(reader->element, error, GST_RESOURCE_ERROR_READ);
     return GST_FLOW_ERROR;
-}
-
-gboolean gst_cuframes_reader_check_key(GstElement *element, const gchar *key, gint fd)
-{
-    if (fd >= 0)
-        return TRUE;
-    if (!key) {
-        GST_ELEMENT_ERROR(element, RESOURCE, SETTINGS,
-                          ("No channel: set the property \"key\" (or \"fd\")."), (NULL));
-        return FALSE;
-    }
-    if (cuframes_check_key(key) == CUFRAMES_OK)
-        return TRUE;
-    GST_ELEMENT_ERROR(element, RESOURCE, SETTINGS, ("%s", cuframes_last_error()), (NULL));
-    return FALSE;
 }

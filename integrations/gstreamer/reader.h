@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the two sources share: attaching to a channel and waiting for it in ways that another thread
- * can end, and saying as element errors what the library says.
+ * What the two sources share: the properties of a channel that is read, attaching to it and waiting
+ * for it in ways that another thread can end.
  *
  * The streaming thread's, but for gst_cuframes_reader_set_flushing(); `subscriber` is also read by
  * others, under the element's object lock.
@@ -12,7 +12,17 @@
 #include <gst/gst.h>
 
 typedef struct {
-    GstElement *element; /* whose it is */
+    gchar *key;
+    gchar *consumer_name;
+    gchar *runtime_dir;
+    gboolean reconnect;
+    gint timeout_ms;
+    gint fd; /* -1 = none, and after it was used */
+} GstCuframesReading;
+
+typedef struct {
+    GstCuframesReading settings; /* properties, under the object lock */
+    GstElement *element;         /* whose it is */
     cuframes_subscriber_t *subscriber;
     GstPoll *poll;
     GstPollFD poll_fd;
@@ -21,13 +31,17 @@ typedef struct {
 void gst_cuframes_reader_init(GstCuframesReader *reader, GstElement *element);
 void gst_cuframes_reader_clear(GstCuframesReader *reader);
 
+/* The properties, for a GstCuframesReader that lies `offset` bytes into the element. */
+void gst_cuframes_reader_install(GObjectClass *class, gsize offset);
+/* In start(): FALSE after an element error, when neither key nor descriptor are as they should. */
+gboolean gst_cuframes_reader_check(GstCuframesReader *reader);
+
 /*
- * Attaches as `config` says, over `fd` unless it is below 0 (consumed), else by the key, waiting up to
- * `timeout_ms` (-1 = for ever) for the channel. OK, FLUSHING, or ERROR after an element error.
+ * Attaches as `config` and the properties say, waiting for the channel. The descriptor is used up.
+ * OK, FLUSHING, or ERROR after an element error.
  */
 GstFlowReturn gst_cuframes_reader_attach(GstCuframesReader *reader,
-                                         const cuframes_subscriber_config_t *config, gint fd,
-                                         gint timeout_ms);
+                                         const cuframes_subscriber_config_t *config);
 void gst_cuframes_reader_detach(GstCuframesReader *reader);
 
 typedef enum {
@@ -45,6 +59,4 @@ void gst_cuframes_reader_set_flushing(GstCuframesReader *reader, gboolean on);
  * What an error of the library's next calls means for the stream: EOS when the channel has ended,
  * OK for an eviction that is followed by attaching again, else ERROR after an element error.
  */
-GstFlowReturn gst_cuframes_reader_ended(GstCuframesReader *reader, int error, gboolean reconnect);
-/* FALSE after an element error: neither a key nor a descriptor, or a key that is none. */
-gboolean gst_cuframes_reader_check_key(GstElement *element, const gchar *key, gint fd);
+GstFlowReturn gst_cuframes_reader_ended(GstCuframesReader *reader, int error);

@@ -18,6 +18,8 @@
 #include "format.h"
 #include "meta.h"
 #include "pool.h"
+#include "properties.h"
+#include "report.h"
 
 GST_DEBUG_CATEGORY_STATIC(gst_cuframes_sink_debug);
 #define GST_CAT_DEFAULT gst_cuframes_sink_debug
@@ -25,18 +27,7 @@ GST_DEBUG_CATEGORY_STATIC(gst_cuframes_sink_debug);
 struct _GstCuframesSink {
     GstVideoSink parent;
 
-    /* Properties. */
-    gchar *key;
-    gchar *runtime_dir;
-    gchar *socket_group;
-    guint socket_mode;
-    gboolean socket;
-    cuframes_policy_t policy;
-    guint ack_timeout_ms;
-    gint slots;
-    gint max_subscribers;
-    gint max_holds;
-
+    GstCuframesChannelSettings settings; /* properties */
     GstCuframesChannel *channel; /* replaced under the object lock, between start and stop */
 
     /* The streaming thread's. */
@@ -47,21 +38,6 @@ struct _GstCuframesSink {
 
     /* Under the object lock. */
     guint64 published, copied, dropped;
-};
-
-enum {
-    PROP_0,
-    PROP_KEY,
-    PROP_RUNTIME_DIR,
-    PROP_POLICY,
-    PROP_ACK_TIMEOUT,
-    PROP_SLOTS,
-    PROP_MAX_SUBSCRIBERS,
-    PROP_MAX_HOLDS,
-    PROP_SOCKET,
-    PROP_SOCKET_MODE,
-    PROP_SOCKET_GROUP,
-    PROP_STATS,
 };
 
 enum { SIGNAL_ADD_CLIENT, SIGNAL_COUNT };
@@ -81,18 +57,9 @@ GST_ELEMENT_REGISTER_DEFINE_WITH_CODE(cuframessink, "cuframessink", GST_RANK_NON
 
 /* ---- publishing ---- */
 
-static void say_library_error(GstCuframesSink *self, int error)
+static void report(GstCuframesSink *self, int error)
 {
-    const gchar *sentence = cuframes_last_error();
-
-    if (error == CUFRAMES_ERR_ALREADY_EXISTS)
-        GST_ELEMENT_ERROR(self, RESOURCE, BUSY, ("%s", sentence), (NULL));
-    else if (error == CUFRAMES_ERR_PERMISSION)
-        GST_ELEMENT_ERROR(self, RESOURCE, NOT_AUTHORIZED, ("%s", sentence), (NULL));
-    else if (error == CUFRAMES_ERR_INVALID_ARG || error == CUFRAMES_ERR_FORMAT)
-        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s", sentence), (NULL));
-    else
-        GST_ELEMENT_ERROR(self, RESOURCE, WRITE, ("%s", sentence), (NULL));
+    gst_cuframes_report_error(GST_ELEMENT(self), error, GST_RESOURCE_ERROR_WRITE);
 }
 
 static void count(GstCuframesSink *self, guint64 *counter)
@@ -145,7 +112,7 @@ static GstFlowReturn publish_copy(GstCuframesSink *self, GstBuffer *buffer,
     if (error == CUFRAMES_ERR_WOULD_BLOCK)
         return drop(self);
     if (error) {
-        say_library_error(self, error);
+        report(self, error);
         return GST_FLOW_ERROR;
     }
     if (!copy_picture(self, buffer, slot)) {
@@ -159,7 +126,7 @@ static GstFlowReturn publish_copy(GstCuframesSink *self, GstBuffer *buffer,
     error = gst_cuframes_channel_publish(self->channel, slot, meta);
     gst_buffer_unref(slot);
     if (error) {
-        say_library_error(self, error);
+        report(self, error);
         return GST_FLOW_ERROR;
     }
     count(self, &self->copied);
@@ -179,7 +146,7 @@ static GstFlowReturn publish(GstCuframesSink *self, GstBuffer *buffer, cuframes_
     if (error == CUFRAMES_ERR_INVALID_ARG || error == CUFRAMES_ERR_FORMAT ||
         error == CUFRAMES_ERR_ALREADY_EXISTS)
         return publish_copy(self, buffer, meta);
-    say_library_error(self, error);
+    report(self, error);
     return GST_FLOW_ERROR;
 }
 
@@ -213,7 +180,7 @@ static gboolean prepare(GstCuframesSink *self)
     int error = gst_cuframes_channel_prepare(self->channel, &self->picture, &self->layout, FALSE);
 
     if (error)
-        say_library_error(self, error);
+        report(self, error);
     return error == CUFRAMES_OK;
 }
 
@@ -299,25 +266,10 @@ static gboolean gst_cuframes_sink_start(GstBaseSink *base)
     GstCuframesSink *self = GST_CUFRAMES_SINK(base);
     GstCuframesChannel *channel;
 
-    if (!self->key || cuframes_check_key(self->key) != CUFRAMES_OK) {
-        GST_ELEMENT_ERROR(
-            self, RESOURCE, SETTINGS,
-            ("%s", self->key ? cuframes_last_error() : "No channel: set the property \"key\"."),
-            (NULL));
+    if (!gst_cuframes_report_key(GST_ELEMENT(self), self->settings.publishing.key,
+                                 "No channel: set the property \"key\"."))
         return FALSE;
-    }
-    channel = gst_cuframes_channel_new(&(GstCuframesChannelSettings){
-        .key = self->key,
-        .runtime_dir = self->runtime_dir,
-        .socket_group = self->socket_group,
-        .socket_mode = self->socket_mode,
-        .socket = self->socket,
-        .policy = self->policy,
-        .ack_timeout_ms = self->ack_timeout_ms,
-        .slots = self->slots,
-        .max_subscribers = self->max_subscribers,
-        .max_holds = self->max_holds,
-    });
+    channel = gst_cuframes_channel_new(&self->settings);
     GST_OBJECT_LOCK(self);
     self->channel = channel;
     self->published = self->copied = self->dropped = 0;
@@ -385,54 +337,9 @@ static GType policy_type(void)
     return type;
 }
 
-static void gst_cuframes_sink_set_property(GObject *object, guint id, const GValue *value,
-                                           GParamSpec *spec)
+static GstStructure *statistics(GstElement *element)
 {
-    GstCuframesSink *self = GST_CUFRAMES_SINK(object);
-
-    GST_OBJECT_LOCK(self);
-    switch (id) {
-    case PROP_KEY:
-        g_free(self->key);
-        self->key = g_value_dup_string(value);
-        break;
-    case PROP_RUNTIME_DIR:
-        g_free(self->runtime_dir);
-        self->runtime_dir = g_value_dup_string(value);
-        break;
-    case PROP_POLICY:
-        self->policy = g_value_get_enum(value);
-        break;
-    case PROP_ACK_TIMEOUT:
-        self->ack_timeout_ms = g_value_get_uint(value);
-        break;
-    case PROP_SLOTS:
-        self->slots = g_value_get_int(value);
-        break;
-    case PROP_MAX_SUBSCRIBERS:
-        self->max_subscribers = g_value_get_int(value);
-        break;
-    case PROP_MAX_HOLDS:
-        self->max_holds = g_value_get_int(value);
-        break;
-    case PROP_SOCKET:
-        self->socket = g_value_get_boolean(value);
-        break;
-    case PROP_SOCKET_MODE:
-        self->socket_mode = g_value_get_uint(value);
-        break;
-    case PROP_SOCKET_GROUP:
-        g_free(self->socket_group);
-        self->socket_group = g_value_dup_string(value);
-        break;
-    default:
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-    }
-    GST_OBJECT_UNLOCK(self);
-}
-
-static GstStructure *statistics(GstCuframesSink *self)
-{
+    GstCuframesSink *self = GST_CUFRAMES_SINK(element);
     GstCuframesChannel *channel = channel_for_call(self);
     cuframes_publisher_stats_t stats = {0};
     GstStructure *structure;
@@ -451,126 +358,64 @@ static GstStructure *statistics(GstCuframesSink *self)
     return structure;
 }
 
-static void gst_cuframes_sink_get_property(GObject *object, guint id, GValue *value,
-                                           GParamSpec *spec)
-{
-    GstCuframesSink *self = GST_CUFRAMES_SINK(object);
+#define FIELD(name) G_STRUCT_OFFSET(GstCuframesSink, settings.name)
 
-    if (id == PROP_STATS) {
-        g_value_take_boxed(value, statistics(self));
-        return;
-    }
-    GST_OBJECT_LOCK(self);
-    switch (id) {
-    case PROP_KEY:
-        g_value_set_string(value, self->key);
-        break;
-    case PROP_RUNTIME_DIR:
-        g_value_set_string(value, self->runtime_dir);
-        break;
-    case PROP_POLICY:
-        g_value_set_enum(value, self->policy);
-        break;
-    case PROP_ACK_TIMEOUT:
-        g_value_set_uint(value, self->ack_timeout_ms);
-        break;
-    case PROP_SLOTS:
-        g_value_set_int(value, self->slots);
-        break;
-    case PROP_MAX_SUBSCRIBERS:
-        g_value_set_int(value, self->max_subscribers);
-        break;
-    case PROP_MAX_HOLDS:
-        g_value_set_int(value, self->max_holds);
-        break;
-    case PROP_SOCKET:
-        g_value_set_boolean(value, self->socket);
-        break;
-    case PROP_SOCKET_MODE:
-        g_value_set_uint(value, self->socket_mode);
-        break;
-    case PROP_SOCKET_GROUP:
-        g_value_set_string(value, self->socket_group);
-        break;
-    default:
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-    }
-    GST_OBJECT_UNLOCK(self);
-}
-
-static void install_channel_properties(GObjectClass *class, GParamFlags flags)
+static void install_slots(GObjectClass *class)
 {
-    g_object_class_install_property(
-        class, PROP_KEY,
-        g_param_spec_string("key", "Key", "Key of the channel to publish", NULL, flags));
-    g_object_class_install_property(
-        class, PROP_POLICY,
-        g_param_spec_enum("policy", "Policy", "What to do when readers hold every slot",
-                          policy_type(), CUFRAMES_POLICY_DROP_OLDEST, flags));
-    g_object_class_install_property(
-        class, PROP_ACK_TIMEOUT,
-        g_param_spec_uint("ack-timeout", "Acknowledge timeout",
-                          "Policy wait: how long to wait for a reader before it is evicted, "
-                          "milliseconds",
-                          1, 3600000, DEFAULT_ACK_TIMEOUT_MS, flags));
-    g_object_class_install_property(
-        class, PROP_SLOTS,
+    const GParamFlags flags = GST_CUFRAMES_PROPERTY_FLAGS;
+
+    gst_cuframes_property_install(
+        class, FIELD(slots),
         g_param_spec_int("slots", "Slots",
                          "Frames that the channel has memory for; half of them are lent to the "
                          "elements before this one",
                          CUFRAMES_MIN_SLOTS, CUFRAMES_MAX_SLOTS, CUFRAMES_DEFAULT_SLOTS, flags));
-    g_object_class_install_property(
-        class, PROP_MAX_SUBSCRIBERS,
-        g_param_spec_int("max-subscribers", "Most subscribers", "Most readers at a time", 1,
-                         CUFRAMES_MAX_SUBSCRIBERS, CUFRAMES_MAX_SUBSCRIBERS, flags));
-    g_object_class_install_property(
-        class, PROP_MAX_HOLDS,
+    gst_cuframes_property_install(
+        class, FIELD(max_holds),
         g_param_spec_int("max-holds", "Most holds",
                          "Most frames that one reader may hold; 0 = slots - 2", 0,
                          CUFRAMES_MAX_SLOTS - 1, 0, flags));
 }
 
-static void install_socket_properties(GObjectClass *class, GParamFlags flags)
+static void install_properties(GObjectClass *class)
 {
-    g_object_class_install_property(
-        class, PROP_RUNTIME_DIR,
-        g_param_spec_string("runtime-dir", "Runtime directory",
-                            "Directory for the channel's socket; the library's default if not set",
-                            NULL, flags));
-    g_object_class_install_property(
-        class, PROP_SOCKET,
+    const GParamFlags flags = GST_CUFRAMES_PROPERTY_FLAGS;
+
+    gst_cuframes_properties_init(class, statistics);
+    gst_cuframes_publishing_install(class, FIELD(publishing));
+    gst_cuframes_property_install(
+        class, FIELD(policy),
+        g_param_spec_enum("policy", "Policy", "What to do when readers hold every slot",
+                          policy_type(), CUFRAMES_POLICY_DROP_OLDEST, flags));
+    gst_cuframes_property_install(
+        class, FIELD(ack_timeout_ms),
+        g_param_spec_uint("ack-timeout", "Acknowledge timeout",
+                          "Policy wait: how long to wait for a reader before it is evicted, "
+                          "milliseconds",
+                          1, 3600000, DEFAULT_ACK_TIMEOUT_MS, flags));
+    gst_cuframes_property_install(
+        class, FIELD(socket),
         g_param_spec_boolean("socket", "Socket",
                              "Make a socket in the runtime directory; without it readers come by "
                              "the signal add-client alone",
                              TRUE, flags));
-    g_object_class_install_property(
-        class, PROP_SOCKET_MODE,
-        g_param_spec_uint("socket-mode", "Socket mode",
-                          "Permission bits of the socket (0660 is octal); 0 = 0600", 0, 0777, 0,
-                          flags));
-    g_object_class_install_property(
-        class, PROP_SOCKET_GROUP,
-        g_param_spec_string("socket-group", "Socket group",
-                            "Name or number of the socket's group; the process's if not set", NULL,
-                            flags));
+    install_slots(class);
+    gst_type_mark_as_plugin_api(policy_type(), 0);
 }
 
 static void gst_cuframes_sink_finalize(GObject *object)
 {
-    GstCuframesSink *self = GST_CUFRAMES_SINK(object);
-
-    g_free(self->key);
-    g_free(self->runtime_dir);
-    g_free(self->socket_group);
+    gst_cuframes_publishing_clear(&GST_CUFRAMES_SINK(object)->settings.publishing);
     G_OBJECT_CLASS(gst_cuframes_sink_parent_class)->finalize(object);
 }
 
 static void gst_cuframes_sink_init(GstCuframesSink *self)
 {
-    self->socket = TRUE;
-    self->ack_timeout_ms = DEFAULT_ACK_TIMEOUT_MS;
-    self->slots = CUFRAMES_DEFAULT_SLOTS;
-    self->max_subscribers = CUFRAMES_MAX_SUBSCRIBERS;
+    gst_cuframes_publishing_init(&self->settings.publishing);
+    self->settings.socket = TRUE;
+    self->settings.policy = CUFRAMES_POLICY_DROP_OLDEST;
+    self->settings.ack_timeout_ms = DEFAULT_ACK_TIMEOUT_MS;
+    self->settings.slots = CUFRAMES_DEFAULT_SLOTS;
     /* Whether a frame is late is for the readers to judge. */
     gst_base_sink_set_max_lateness(GST_BASE_SINK(self), -1);
     gst_base_sink_set_qos_enabled(GST_BASE_SINK(self), FALSE);
@@ -580,20 +425,12 @@ static void gst_cuframes_sink_init(GstCuframesSink *self)
 
 static void gst_cuframes_sink_class_init(GstCuframesSinkClass *class)
 {
-    const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS;
     GObjectClass *object = G_OBJECT_CLASS(class);
     GstElementClass *element = GST_ELEMENT_CLASS(class);
     GstBaseSinkClass *base = GST_BASE_SINK_CLASS(class);
 
-    object->set_property = gst_cuframes_sink_set_property;
-    object->get_property = gst_cuframes_sink_get_property;
     object->finalize = gst_cuframes_sink_finalize;
-    install_channel_properties(object, flags);
-    install_socket_properties(object, flags);
-    g_object_class_install_property(
-        object, PROP_STATS,
-        g_param_spec_boxed("stats", "Statistics", "What this element has counted",
-                           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+    install_properties(object);
     /**
      * GstCuframesSink::add-client:
      * @fd: one end of a connected SOCK_SEQPACKET Unix socket; closed by the element
@@ -616,5 +453,4 @@ static void gst_cuframes_sink_class_init(GstCuframesSinkClass *class)
     base->propose_allocation = gst_cuframes_sink_propose_allocation;
     base->preroll = gst_cuframes_sink_preroll;
     base->render = gst_cuframes_sink_render;
-    gst_type_mark_as_plugin_api(policy_type(), 0);
 }

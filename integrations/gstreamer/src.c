@@ -12,8 +12,6 @@
  */
 #include "src.h"
 
-#include <unistd.h>
-
 #include "meta.h"
 #include "src_private.h"
 
@@ -36,35 +34,19 @@ GST_ELEMENT_REGISTER_DEFINE_WITH_CODE(cuframessrc, "cuframessrc", GST_RANK_PRIMA
 
 /* ---- attaching ---- */
 
-static cuframes_subscriber_config_t subscriber_config(GstCuframesSrc *self)
+static GstFlowReturn attach(GstCuframesSrc *self)
 {
-    return (cuframes_subscriber_config_t){
-        .key = self->key,
-        .consumer_name = self->consumer_name,
+    cuframes_subscriber_config_t config = {
         .mode = self->mode == GST_CUFRAMES_SRC_ORDER ? CUFRAMES_MODE_STRICT_ORDER
                                                      : CUFRAMES_MODE_NEWEST_ONLY,
-        .flags = CUFRAMES_SUBSCRIBER_POLL |
-                 (self->memory == GST_CUFRAMES_SRC_MEMORY_HOST ? CUFRAMES_SUBSCRIBER_STAGED : 0) |
-                 (self->reconnect && self->fd < 0 ? CUFRAMES_SUBSCRIBER_RECONNECT : 0),
+        .flags = self->memory == GST_CUFRAMES_SRC_MEMORY_HOST ? CUFRAMES_SUBSCRIBER_STAGED : 0,
         .max_holds = self->max_holds,
         .max_fps = self->max_fps,
         /* This element hands on host memory: what is not readable there is refused, or staged. */
         .memory = CUFRAMES_MEMORY_HOST,
-        .runtime_dir = self->runtime_dir,
     };
-}
 
-static GstFlowReturn attach(GstCuframesSrc *self)
-{
-    cuframes_subscriber_config_t config;
-    gint fd;
-
-    GST_OBJECT_LOCK(self);
-    config = subscriber_config(self);
-    fd = self->fd;
-    self->fd = -1; /* the library closes it, whatever comes */
-    GST_OBJECT_UNLOCK(self);
-    return gst_cuframes_reader_attach(&self->reader, &config, fd, self->timeout_ms);
+    return gst_cuframes_reader_attach(&self->reader, &config);
 }
 
 /* ---- caps and allocation ---- */
@@ -408,7 +390,7 @@ static GstFlowReturn next_frame(GstCuframesSrc *self, cuframes_frame_t **frame)
         else if (error == CUFRAMES_ERR_TOO_MANY)
             ret = wait_for_hold(self);
         else
-            ret = gst_cuframes_reader_ended(&self->reader, error, self->reconnect);
+            ret = gst_cuframes_reader_ended(&self->reader, error);
     }
     return ret;
 }
@@ -432,7 +414,7 @@ static gboolean gst_cuframes_src_start(GstBaseSrc *base)
 {
     GstCuframesSrc *self = GST_CUFRAMES_SRC(base);
 
-    if (!gst_cuframes_reader_check_key(GST_ELEMENT(self), self->key, self->fd))
+    if (!gst_cuframes_reader_check(&self->reader))
         return FALSE;
     self->holds = gst_cuframes_holds_new();
     gst_cuframes_timeline_init(&self->timeline);
@@ -516,19 +498,12 @@ static void gst_cuframes_src_finalize(GObject *object)
 {
     GstCuframesSrc *self = GST_CUFRAMES_SRC(object);
 
-    g_free(self->key);
-    g_free(self->consumer_name);
-    g_free(self->runtime_dir);
-    if (self->fd >= 0)
-        close(self->fd);
     gst_cuframes_reader_clear(&self->reader);
     G_OBJECT_CLASS(gst_cuframes_src_parent_class)->finalize(object);
 }
 
 static void gst_cuframes_src_init(GstCuframesSrc *self)
 {
-    self->timeout_ms = GST_CUFRAMES_SRC_DEFAULT_TIMEOUT_MS;
-    self->fd = -1;
     self->frame_duration = GST_CLOCK_TIME_NONE;
     gst_cuframes_reader_init(&self->reader, GST_ELEMENT(self));
     gst_base_src_set_live(GST_BASE_SRC(self), TRUE);

@@ -13,8 +13,6 @@
 #include "src.h"
 #include "timeline.h"
 
-#define GST_CUFRAMES_SRC_DEFAULT_TIMEOUT_MS 5000
-
 typedef enum { GST_CUFRAMES_SRC_NEWEST, GST_CUFRAMES_SRC_ORDER } GstCuframesSrcMode;
 typedef enum { GST_CUFRAMES_SRC_COPY, GST_CUFRAMES_SRC_WAIT } GstCuframesSrcWhenFull;
 typedef enum { GST_CUFRAMES_SRC_MEMORY_AUTO, GST_CUFRAMES_SRC_MEMORY_HOST } GstCuframesSrcMemory;
@@ -22,19 +20,13 @@ typedef enum { GST_CUFRAMES_SRC_MEMORY_AUTO, GST_CUFRAMES_SRC_MEMORY_HOST } GstC
 struct _GstCuframesSrc {
     GstPushSrc parent;
 
-    /* Properties. */
-    gchar *key;
-    gchar *consumer_name;
-    gchar *runtime_dir;
-    GstCuframesSrcMode mode;
-    GstCuframesSrcMemory memory;
-    GstCuframesSrcWhenFull when_full;
-    gboolean reconnect;
-    gint timeout_ms;
+    /* Properties, with those of the reader. */
+    gint mode;      /* GstCuframesSrcMode */
+    gint memory;    /* GstCuframesSrcMemory */
+    gint when_full; /* GstCuframesSrcWhenFull */
     guint frame_timeout_ms;
     guint max_holds;
     gfloat max_fps;
-    gint fd;
 
     /* The streaming thread's. */
     GstCuframesReader reader;
