@@ -107,7 +107,7 @@ static void send_description(struct play *play, enum cf_message_type type)
     fds[CF_FD_CONTROL] = play->ring.control_fd;
     fds[CF_FD_FRAMES] = play->ring.frames->fd;
     fds[CF_FD_HOLDS] = play->ring.holds_fd;
-    fds[3] = STDERR_FILENO;
+    fds[3] = stray_descriptor();
     if (kind & 4)
         fds[kind >> 3 & 3] = fds[kind >> 5 & 3];
     /* Three, most often. */
@@ -252,8 +252,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .max_fps = kind & 4 ? 1000 : 0,
         .connect_timeout_ms = 1,
     };
-    int before = count_descriptors(), ends[2];
+    int before, ends[2];
 
+    stray_descriptor();
+    before = count_descriptors();
     FUZZ_REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
     play.socket = ends[0];
     make_ring(&play);
