@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 WRAPPER = os.environ["CUFRAMES_FFMPEG"]
-REFUSED = 69
+WRONG_USE, REFUSED, NO_TOOL = 2, 69, 127
 
 
 class Wrapper(unittest.TestCase):
@@ -45,10 +45,43 @@ class Wrapper(unittest.TestCase):
 
     def test_no_tool(self):
         done = self.run_wrapper(os.path.join(self.dir, "ffmpeg"))
-        self.assertEqual(done.returncode, 127)
+        self.assertEqual(done.returncode, NO_TOOL)
+        self.assertNotIn("apt-get", done.stderr)
+        for name in ("ffmpeg", "ffplay"):
+            # What the script itself needs stays on the path.
+            for word in ("sh", "ldd", "sed", "env", "dirname", "cat"):
+                if not os.path.exists(os.path.join(self.dir, word)):
+                    os.symlink(shutil.which(word), os.path.join(self.dir, word))
+            done = self.run_wrapper(name, "-version", PATH=self.dir)
+            self.assertEqual(done.returncode, NO_TOOL)
+            self.assertIn(f"there is no {name}; install it", done.stderr)
+
+    def test_a_tool_that_it_does_not_know(self):
+        for word in ("nosuch", "out.mp4", "/bin/true"):
+            with self.subTest(word=word):
+                done = self.run_wrapper(word)
+                self.assertEqual((done.returncode, done.stdout), (WRONG_USE, ""))
+                self.assertIn(f'"{word}" is no option, and no tool that it knows: ffmpeg, ffprobe, '
+                              "ffplay or a path", done.stderr)
+
+    def test_no_argument_and_help(self):
+        done = self.run_wrapper()
+        self.assertEqual((done.returncode, done.stdout), (WRONG_USE, ""))
+        self.assertTrue(done.stderr.startswith("usage: cuframes-ffmpeg"))
+        done = self.run_wrapper("--help")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"Works with FFmpeg (5\.1|7\.1) \(libavformat")
+        # FFmpeg's own help, with what was added.
+        self.assertIn("open_timeout", self.run_wrapper("-h", "demuxer=cuframes").stdout)
+
+    def test_a_folder_without_objects(self):
+        done = self.run_wrapper("-version", CUFRAMES_FFMPEG_SHIMS=self.dir)
+        self.assertEqual(done.returncode, REFUSED)
+        self.assertIn(f"there is nothing for any FFmpeg in {self.dir}", done.stderr)
+        self.assertIn("cuframes cat KEY | ffmpeg -i -", done.stderr)
 
     def test_a_release_that_it_has_nothing_for(self):
-        self.program("ffmpeg-shim-1.so", "")
+        self.program("ffmpeg-shim-61.so" if "59" in self.shim() else "ffmpeg-shim-59.so", "")
         done = self.run_wrapper("-version", CUFRAMES_FFMPEG_SHIMS=self.dir)
         self.assertEqual(done.returncode, REFUSED)
         self.assertIn("uses libavformat", done.stderr)
