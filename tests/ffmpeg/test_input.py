@@ -96,6 +96,18 @@ class Input(FFmpegTest):
         self.assertRegex(out, r"cuframes://cam1 \[64x48 nv12 in host memory, .*\] \(video\)")
         self.assertRegex(out, r"cuframes://cam2 \[64x48 rgb in host memory, .*\] \(video\)")
 
+    def test_times_and_options_end_a_reading(self):
+        """-t of an input that has no end; -rw_timeout, which is not for inputs that are no files."""
+        source = self.source("cam", "--fps", "50")
+        out, _ = self.run_ff("-t", "0.5", "-i", "cuframes://cam", "-fps_mode", "passthrough", "-f",
+                             "framemd5", "-")
+        self.assertIn(len(parse_framemd5(out)), (25, 26))
+        reader = self.start_ff("-rw_timeout", "1000000", "-i", "cuframes://cam", "-f", "null", "-")
+        _, err = reader.communicate(timeout=20)
+        self.assertNotEqual(reader.returncode, 0)
+        self.assertIn("rw_timeout", err.decode())
+        self.end(source)
+
     def test_known_by_name(self):
         self.assertIn("cuframes", self.run_ff("-devices")[0])
         self.assertIn("open_timeout", self.run_ff("-h", "demuxer=cuframes")[0])
@@ -135,6 +147,40 @@ class Input(FFmpegTest):
         source, reader = self.stop_under(("-timeout", "0.5"))
         _, err = reader.communicate(timeout=PROMPT_S)
         self.assertIn("no frame within the timeout", err.decode())
+        source.send_signal(signal.SIGCONT)
+        self.end(source)
+
+    def test_opening_ends_when_the_publisher_does_not_answer(self):
+        """Stopped, it still takes connections: as long as was said, else a second."""
+        source = self.source("cam")
+        source.send_signal(signal.SIGSTOP)
+        for scheme in ("cuframes", "cuframes_packets"):
+            for before, least in (((), 1), (("-timeout", "0.3"), 0.3), (("-open_timeout", "2"), 2)):
+                with self.subTest(scheme=scheme, before=before):
+                    started = time.monotonic()
+                    reader = self.start_ff(*before, "-i", f"{scheme}://cam", "-f", "null", "-")
+                    _, err = reader.communicate(timeout=20)
+                    took = time.monotonic() - started
+                    self.assertNotEqual(reader.returncode, 0)
+                    self.assertIn("did not answer in time", err.decode())
+                    self.assertGreaterEqual(took, least)
+                    self.assertLess(took, PROMPT_S)
+        source.send_signal(signal.SIGCONT)
+        self.end(source)
+
+    def test_waiting_for_an_answer_can_be_interrupted(self):
+        source = self.source("cam")
+        source.send_signal(signal.SIGSTOP)
+        for scheme in ("cuframes", "cuframes_packets"):
+            with self.subTest(scheme=scheme):
+                reader = self.start_ff("-open_timeout", "-1", "-i", f"{scheme}://cam", "-f", "null",
+                                       "-")
+                self.wait_until_it_catches(reader, signal.SIGINT)
+                time.sleep(0.5)
+                started = time.monotonic()
+                reader.send_signal(signal.SIGINT)
+                reader.communicate(timeout=20)
+                self.assertLess(time.monotonic() - started, PROMPT_S)
         source.send_signal(signal.SIGCONT)
         self.end(source)
 

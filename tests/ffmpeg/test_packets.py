@@ -45,6 +45,11 @@ class Packets(FFmpegTest):
         return self.start_ff("-open_timeout", "20", "-copyts", "-i", url, "-map", "0", "-c", "copy",
                              *options, level="verbose")
 
+    def wait_for_packets(self, count):
+        """Until a channel is there and has published so many."""
+        self.wait_for(lambda: self.held() >= 0 and (self.run_json("info", "cam", "--json")["packets"] or {})
+                      .get("published", 0) > count, "packets")
+
     def packets_of(self, *where, hashing=("-f", "framehash", "-")):
         return parse_framehash(self.ffmpeg("-copyts", *where, "-map", "0", "-c", "copy",
                                            *hashing).decode())
@@ -225,8 +230,58 @@ class Packets(FFmpegTest):
                          r"cuframes_packets://cam \[h264, aac, 0 subscribers\] \(video\)")
         listed = self.run_ff("-sources", "cuframes")[0]
         self.assertIn("cuframes://frames", listed)
-        self.assertNotIn("://cam", listed)
+        # Each as what can be read of it.
+        self.assertIn("cuframes_packets://cam", listed)
+        self.assertNotIn("cuframes://cam", listed)
+        self.assertNotIn("://frames", self.run_ff("-sources", "cuframes_packets")[0])
         self.end(source)
+        writer.kill()
+
+    def test_sound_alone_is_listed_as_sound(self):
+        writer = self.start_ff("-re", "-f", "lavfi", "-i", "sine=sample_rate=48000", "-map", "0",
+                               "-c:a", "aac", "-f", "cuframes", "cam")
+        self.wait_for(lambda: self.held() == 0, "the channel")
+        self.assertRegex(self.run_ff("-sources", "cuframes")[0],
+                         r"cuframes_packets://cam \[aac, 0 subscribers\] \(audio\)")
+        writer.kill()
+
+    def test_no_language_is_none(self):
+        path = self.clip("a.mp4", "-c:v", "libx264", "-g", "25", "-pix_fmt", "yuv420p")
+        writer = self.publish(path, readers=9)
+        self.wait_for(lambda: self.held() == 0, "the channel")
+        streams = self.probe("-show_streams", "cuframes_packets://cam")["streams"]
+        self.assertEqual([s.get("tags", {}).get("language") for s in streams], [None, None])
+        writer.kill()
+
+    def test_interrupted_while_packets_come(self):
+        path = self.clip("a.mp4", "-c:v", "libx264", "-g", "10", "-pix_fmt", "yuv420p", seconds=4)
+        writer = self.publish(path, before=("-re", "-stream_loop", "-1"))
+        copy = self.path("b.mkv")
+        reader = self.start_ff("-open_timeout", "20", "-i", "cuframes_packets://cam", "-map", "0", "-c",
+                               "copy", copy)
+        self.wait_for_packets(60)
+        reader.send_signal(signal.SIGINT)
+        self.finish(reader, 255)
+        self.assertGreater(len(self.packets_of("-i", copy)[0]), 10)
+        self.ffmpeg("-xerror", "-i", copy, "-f", "null", "-")
+        out, _ = self.run_ff("-t", "0.5", "-i", "cuframes_packets://cam", "-map", "0", "-c", "copy", "-f",
+                             "framehash", "-")
+        self.assertIn(len(parse_framehash(out)[0]), range(10, 20))
+        writer.kill()
+
+    def test_interrupted_while_nothing_comes(self):
+        path = self.clip("a.mp4", "-c:v", "libx264", "-pix_fmt", "yuv420p", seconds=4)
+        writer = self.publish(path)
+        reader = self.read("-f", "null", "-")
+        self.wait_for_packets(20)
+        self.wait_until_it_catches(reader, signal.SIGINT)
+        writer.send_signal(signal.SIGSTOP)
+        time.sleep(0.2)
+        # As with every input that waits: the first asks FFmpeg to end, the second ends the wait.
+        for _ in range(2):
+            reader.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        reader.communicate(timeout=PROMPT_S)
         writer.kill()
 
     def test_timeout(self):
@@ -235,7 +290,7 @@ class Packets(FFmpegTest):
         self.wait_for(lambda: self.held() == 0, "the channel")
         reader = self.start_ff("-timeout", "0.5", "-i", "cuframes_packets://cam", "-c", "copy", "-f",
                                "null", "-", level="verbose")
-        self.wait_for(lambda: (self.run_json("info", "cam", "--json")["packets"] or {}).get("published", 0) > 20, "packets")
+        self.wait_for_packets(20)
         writer.send_signal(signal.SIGSTOP)
         _, err = reader.communicate(timeout=PROMPT_S)
         self.assertIn("no packet within the timeout", err.decode())

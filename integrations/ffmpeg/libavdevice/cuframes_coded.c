@@ -177,7 +177,8 @@ void ff_cuframes_stream_to(const AVStream *st, cuframes_stream_t *stream)
         .extradata_size = (uint32_t)par->extradata_size,
     };
     av_strlcpy(stream->codec_name, avcodec_get_name(par->codec_id), sizeof(stream->codec_name));
-    if (language)
+    /* FFmpeg's name for "the file does not say". */
+    if (language && strcmp(language->value, "und") != 0)
         av_strlcpy(stream->language, language->value, sizeof(stream->language));
     if (par->codec_type == AVMEDIA_TYPE_VIDEO)
         describe_video(st, stream);

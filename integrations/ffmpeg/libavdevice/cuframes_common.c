@@ -9,8 +9,13 @@
 
 /* Milliseconds that one wait lasts before the application is asked whether it wants to stop. */
 #define SLICE_MS 100
-/* A connection attempt may take longer: the publisher may be busy. */
-#define ATTACH_SLICE_MS 1000
+/* An answer may take longer, for the publisher may be busy: who asks again and again waits twice as
+ * long each time, up to this. */
+#define ANSWER_SLICE_MS 1000
+/* For an answer when nothing is said. */
+#define ANSWER_US 1000000
+/* Looking for a channel that is not there yet. */
+#define LOOK_AGAIN_US 20000
 /* For each channel that is listed. */
 #define QUERY_MS 300
 
@@ -141,19 +146,49 @@ int ff_cuframes_wait_again(AVFormatContext *s, int64_t deadline, const char *wha
     return AVERROR(ETIMEDOUT);
 }
 
-int ff_cuframes_attach(AVFormatContext *s, cuframes_subscriber_config_t *config,
-                       int64_t open_timeout, cuframes_subscriber_t **subscriber)
+int64_t ff_cuframes_open_deadline(int64_t open_timeout, int64_t timeout)
 {
-    int64_t deadline = ff_cuframes_deadline(open_timeout);
+    if (open_timeout != 0)
+        return ff_cuframes_deadline(open_timeout);
+    return ff_cuframes_deadline(timeout > 0 ? FFMIN(timeout, ANSWER_US) : ANSWER_US);
+}
+
+int ff_cuframes_look(AVFormatContext *s, const char *runtime_dir, const char *key, int may_come,
+                     int64_t deadline, cuframes_channel_report_t **report)
+{
+    int32_t slice_ms = SLICE_MS;
+
+    for (;;) {
+        int err = cuframes_query(runtime_dir, key, slice_of(deadline, slice_ms), report);
+
+        if (err == CUFRAMES_OK)
+            return 0;
+        if (ff_cuframes_interrupted(s))
+            return AVERROR_EXIT;
+        if ((err != CUFRAMES_ERR_TIMEOUT && (err != CUFRAMES_ERR_NOT_FOUND || !may_come)) ||
+            av_gettime_relative() >= deadline)
+            return ff_cuframes_fail(s, err, s->url);
+        if (err == CUFRAMES_ERR_TIMEOUT)
+            slice_ms = FFMIN(2 * slice_ms, ANSWER_SLICE_MS);
+        else
+            av_usleep(LOOK_AGAIN_US);
+    }
+}
+
+int ff_cuframes_attach(AVFormatContext *s, cuframes_subscriber_config_t *config, int64_t deadline,
+                       cuframes_subscriber_t **subscriber)
+{
+    int32_t slice_ms = SLICE_MS;
     int err;
 
     do {
-        config->connect_timeout_ms = open_timeout == 0 ? 0 : slice_of(deadline, ATTACH_SLICE_MS);
+        config->connect_timeout_ms = slice_of(deadline, slice_ms);
         err = cuframes_subscriber_create(config, subscriber);
         if (err == CUFRAMES_OK)
             return 0;
         if (ff_cuframes_interrupted(s))
             return AVERROR_EXIT;
+        slice_ms = FFMIN(2 * slice_ms, ANSWER_SLICE_MS);
     } while (err == CUFRAMES_ERR_TIMEOUT && av_gettime_relative() < deadline);
     return ff_cuframes_fail(s, err, s->url);
 }
@@ -274,6 +309,14 @@ cuframes_color_t ff_cuframes_color_to(enum AVColorSpace space, enum AVColorPrima
     return color;
 }
 
+static void list_codecs(const cuframes_channel_report_t *report, char *codecs, size_t size)
+{
+    codecs[0] = '\0';
+    for (uint32_t i = 0; i < report->stream_count; i++)
+        av_strlcatf(codecs, size, "%s%.*s", i ? ", " : "",
+                    (int)sizeof(report->streams[i].codec_name), report->streams[i].codec_name);
+}
+
 static char *describe_frames(const cuframes_channel_report_t *report)
 {
     const cuframes_channel_info_t *info = &report->info;
@@ -287,12 +330,18 @@ static char *describe_frames(const cuframes_channel_report_t *report)
 
 static char *describe_packets(const cuframes_channel_report_t *report)
 {
-    char codecs[256] = "";
+    char codecs[256];
 
-    for (uint32_t i = 0; i < report->stream_count; i++)
-        av_strlcatf(codecs, sizeof(codecs), "%s%.*s", i ? ", " : "",
-                    (int)sizeof(report->streams[i].codec_name), report->streams[i].codec_name);
+    list_codecs(report, codecs, sizeof(codecs));
     return av_asprintf("%s, %u subscribers", codecs, report->subscriber_count);
+}
+
+static enum AVMediaType media_type(const cuframes_channel_report_t *report, int packets)
+{
+    for (uint32_t i = 0; packets && i < report->stream_count; i++)
+        if (report->streams[i].type == CUFRAMES_STREAM_VIDEO)
+            return AVMEDIA_TYPE_VIDEO;
+    return packets ? AVMEDIA_TYPE_AUDIO : AVMEDIA_TYPE_VIDEO;
 }
 
 static void free_device(AVDeviceInfo *device)
@@ -321,15 +370,14 @@ static int add_device(AVDeviceInfoList *list, int packets, const char *key,
         free_device(device);
         return AVERROR(ENOMEM);
     }
-    device->media_types[0] = AVMEDIA_TYPE_VIDEO;
+    device->media_types[0] = media_type(report, packets);
     device->nb_media_types = 1;
     return 0;
 }
 
-static int has_wanted(const cuframes_channel_report_t *report, int packets)
+static int has_frames(const cuframes_channel_report_t *report)
 {
-    return packets ? report->stream_count > 0
-                   : !(report->info.notes & CUFRAMES_CHANNEL_PACKETS_ONLY);
+    return !(report->info.notes & CUFRAMES_CHANNEL_PACKETS_ONLY);
 }
 
 int ff_cuframes_list(AVFormatContext *s, const char *runtime_dir, int packets,
@@ -344,9 +392,10 @@ int ff_cuframes_list(AVFormatContext *s, const char *runtime_dir, int packets,
         cuframes_channel_report_t *report = NULL;
 
         /* Whose publisher died, or does not answer, is no source. */
-        if (cuframes_query(runtime_dir, keys->keys[i], QUERY_MS, &report) == CUFRAMES_OK &&
-            has_wanted(report, packets))
-            ret = add_device(list, packets, keys->keys[i], report);
+        if (cuframes_query(runtime_dir, keys->keys[i], QUERY_MS, &report) != CUFRAMES_OK)
+            continue;
+        if (packets ? report->stream_count > 0 : has_frames(report) || report->stream_count > 0)
+            ret = add_device(list, packets || !has_frames(report), keys->keys[i], report);
         cuframes_channel_report_free(report);
     }
     cuframes_key_list_free(keys);

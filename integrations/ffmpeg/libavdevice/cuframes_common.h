@@ -40,11 +40,22 @@ int32_t ff_cuframes_slice(int64_t deadline);
 int ff_cuframes_wait_again(AVFormatContext *s, int64_t deadline, const char *what);
 
 /*
- * Attaches as `config` says, but waits no longer than `open_timeout` microseconds (0 = not at
- * all, below 0 = for ever) and no longer than the application wants.
+ * By when a publisher must have answered while a channel is opened. `open_timeout` as the option
+ * has it: with 0 the channel must be there, and its publisher has a second to answer, or `timeout`
+ * where that is shorter.
  */
-int ff_cuframes_attach(AVFormatContext *s, cuframes_subscriber_config_t *config,
-                       int64_t open_timeout, cuframes_subscriber_t **subscriber);
+int64_t ff_cuframes_open_deadline(int64_t open_timeout, int64_t timeout);
+
+/*
+ * What a channel is, before it is attached to; no wait is longer than the application wants. With
+ * `may_come`, one that is not there may come until the deadline. `report` is to be freed.
+ */
+int ff_cuframes_look(AVFormatContext *s, const char *runtime_dir, const char *key, int may_come,
+                     int64_t deadline, cuframes_channel_report_t **report);
+
+/* Attaches as `config` says to a channel that was looked at, by the same deadline. */
+int ff_cuframes_attach(AVFormatContext *s, cuframes_subscriber_config_t *config, int64_t deadline,
+                       cuframes_subscriber_t **subscriber);
 
 /* How a stream ends whose publisher is gone: AVERROR_EOF if it closed the channel, else an error. */
 int ff_cuframes_end(AVFormatContext *s, const char *runtime_dir, const char *key);
@@ -66,7 +77,7 @@ cuframes_color_t ff_cuframes_color_to(enum AVColorSpace space, enum AVColorPrima
                                       enum AVColorTransferCharacteristic trc,
                                       enum AVColorRange range);
 
-/* Channels of a runtime directory into `list`: those with frames, or those with packets. */
+/* Channels of a runtime directory into `list`: all, or those with packets. */
 int ff_cuframes_list(AVFormatContext *s, const char *runtime_dir, int packets,
                      AVDeviceInfoList *list);
 

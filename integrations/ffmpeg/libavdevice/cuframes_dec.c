@@ -21,9 +21,6 @@
 
 /* The longest wait for FFmpeg to give a frame back, on channels that wait for their readers. */
 #define HOLD_WAIT_MS 500
-/* Looking for a channel that is not there yet. */
-#define LOOK_MS       1000
-#define LOOK_AGAIN_US 20000
 /* For the first frame of a channel that runs. */
 #define FIRST_US 1000000
 
@@ -67,29 +64,6 @@ static int frames_probe(const AVProbeData *probe)
     return probe->filename && !strncmp(probe->filename, "cuframes://", 11) ? AVPROBE_SCORE_MAX : 0;
 }
 
-/* What the channel is, before it is attached to; waits for it. */
-static int look(AVFormatContext *s, int64_t deadline, cuframes_channel_info_t *info)
-{
-    Frames *c = s->priv_data;
-
-    for (;;) {
-        cuframes_channel_report_t *report = NULL;
-        int err = cuframes_query(c->runtime_dir, c->key, LOOK_MS, &report);
-
-        if (err == CUFRAMES_OK) {
-            *info = report->info;
-            c->running = report->stats.newest_ns != CUFRAMES_NO_TIME;
-            cuframes_channel_report_free(report);
-            return 0;
-        }
-        if (err != CUFRAMES_ERR_NOT_FOUND || av_gettime_relative() >= deadline)
-            return ff_cuframes_fail(s, err, s->url);
-        if (ff_cuframes_interrupted(s))
-            return AVERROR_EXIT;
-        av_usleep(LOOK_AGAIN_US);
-    }
-}
-
 static int find_gpu(AVFormatContext *s, const cuframes_channel_info_t *info, int32_t *gpu)
 {
     Frames *c = s->priv_data;
@@ -105,21 +79,20 @@ static int find_gpu(AVFormatContext *s, const cuframes_channel_info_t *info, int
 }
 
 /* Where the frames are to be read; FFmpeg's device first, as it must be. */
-static int choose_memory(AVFormatContext *s, int64_t deadline, cuframes_subscriber_config_t *config)
+static int choose_memory(AVFormatContext *s, const cuframes_channel_info_t *info,
+                         cuframes_subscriber_config_t *config)
 {
     Frames *c = s->priv_data;
-    cuframes_channel_info_t info = {0};
-    int ret = look(s, deadline, &info);
+    int ret;
 
-    if (ret < 0)
-        return ret;
-    config->memory = c->memory == CUFRAMES_MEMORY_AUTO ? info.memory : (cuframes_memory_t)c->memory;
+    config->memory =
+        c->memory == CUFRAMES_MEMORY_AUTO ? info->memory : (cuframes_memory_t)c->memory;
     if (config->memory != CUFRAMES_MEMORY_CUDA) {
         /* What was asked for explicitly may cost a copy. */
         config->flags |= c->memory == CUFRAMES_MEMORY_HOST ? CUFRAMES_SUBSCRIBER_STAGED : 0;
         return 0;
     }
-    if ((ret = find_gpu(s, &info, &config->cuda_device)) < 0)
+    if ((ret = find_gpu(s, info, &config->cuda_device)) < 0)
         return ret;
     return ff_cuframes_device(s, config->cuda_device, &c->device);
 }
@@ -127,7 +100,8 @@ static int choose_memory(AVFormatContext *s, int64_t deadline, cuframes_subscrib
 static int attach(AVFormatContext *s)
 {
     Frames *c = s->priv_data;
-    int64_t deadline = ff_cuframes_deadline(c->open_timeout), left;
+    int64_t deadline = ff_cuframes_open_deadline(c->open_timeout, c->timeout);
+    cuframes_channel_report_t *report = NULL;
     cuframes_subscriber_config_t config = {
         .key = c->key,
         .consumer_name = c->name,
@@ -138,12 +112,14 @@ static int attach(AVFormatContext *s)
         .every = (uint32_t)c->every,
         .runtime_dir = c->runtime_dir,
     };
-    int ret = choose_memory(s, deadline, &config);
+    int ret = ff_cuframes_look(s, c->runtime_dir, c->key, c->open_timeout != 0, deadline, &report);
 
     if (ret < 0)
         return ret;
-    left = deadline == INT64_MAX ? -1 : FFMAX(deadline - av_gettime_relative(), 0);
-    return ff_cuframes_attach(s, &config, left, &c->subscriber);
+    c->running = report->stats.newest_ns != CUFRAMES_NO_TIME;
+    ret = choose_memory(s, &report->info, &config);
+    cuframes_channel_report_free(report);
+    return ret < 0 ? ret : ff_cuframes_attach(s, &config, deadline, &c->subscriber);
 }
 
 /* What the channel is now: it can differ after a change of generation, and after a reconnect. */
@@ -452,7 +428,7 @@ static const AVOption frames_options[] = {
      AV_OPT_TYPE_BOOL, {.i64 = 0}, 0, 1, FLAGS, NULL},
     {"timeout", "longest wait for a frame, below 0 = for ever", OFFSET(timeout),
      AV_OPT_TYPE_DURATION, {.i64 = -1}, INT64_MIN, INT64_MAX, FLAGS, NULL},
-    {"open_timeout", "longest wait for the channel, below 0 = for ever", OFFSET(open_timeout),
+    {"open_timeout", "longest wait for the channel, 0 = it must be there, below 0 = for ever", OFFSET(open_timeout),
      AV_OPT_TYPE_DURATION, {.i64 = 0}, INT64_MIN, INT64_MAX, FLAGS, NULL},
     {"max_fps", "most frames a second, 0 = all", OFFSET(max_fps), AV_OPT_TYPE_DOUBLE, {.dbl = 0},
      0, 1000, FLAGS, NULL},

@@ -73,10 +73,10 @@ static int begin(AVFormatContext *s, const cuframes_packet_options_t *options, i
     }
 }
 
-static int attach(AVFormatContext *s)
+static int attach(AVFormatContext *s, int64_t deadline)
 {
     Packets *c = s->priv_data;
-    int64_t deadline = ff_cuframes_deadline(c->open_timeout);
+    cuframes_channel_report_t *report = NULL;
     cuframes_subscriber_config_t config = {
         .key = c->key,
         .consumer_name = c->name,
@@ -88,15 +88,16 @@ static int attach(AVFormatContext *s)
         .start = c->start == START_OLDEST ? CUFRAMES_PACKETS_FROM_OLDEST_KEY
                                           : CUFRAMES_PACKETS_FROM_NEWEST_KEY,
     };
-    int ret = ff_cuframes_attach(s, &config, c->open_timeout, &c->subscriber);
+    int ret = ff_cuframes_look(s, c->runtime_dir, c->key, c->open_timeout != 0, deadline, &report);
 
-    if (ret < 0)
+    cuframes_channel_report_free(report);
+    if (ret < 0 || (ret = ff_cuframes_attach(s, &config, deadline, &c->subscriber)) < 0)
         return ret;
     if (c->pre_roll > 0) {
         options.start = CUFRAMES_PACKETS_FROM_PRE_ROLL;
         options.pre_roll_ms = (uint32_t)(c->pre_roll / 1000);
     }
-    return begin(s, &options, deadline);
+    return begin(s, &options, c->open_timeout == 0 ? 0 : deadline);
 }
 
 /* One wait for a packet; 0 with `packet` NULL means that there was none. */
@@ -125,14 +126,13 @@ static int try_packet(AVFormatContext *s, cuframes_packet_t **packet, int32_t ti
 }
 
 /* Waits until the publisher has said what its streams are, which it may do after the channel came. */
-static int wait_for_streams(AVFormatContext *s)
+static int wait_for_streams(AVFormatContext *s, int64_t deadline)
 {
     Packets *c = s->priv_data;
-    int64_t deadline = ff_cuframes_deadline(FFMAX(c->open_timeout, DESCRIBED_US));
-    int ret = 0;
+    int ret;
 
-    if (c->open_timeout < 0)
-        deadline = INT64_MAX;
+    if (c->open_timeout == 0)
+        deadline = ff_cuframes_deadline(c->timeout > 0 ? c->timeout : DESCRIBED_US);
     ret = try_packet(s, &c->first, 0);
     while (ret == 0 && !c->first && cuframes_subscriber_stream_count(c->subscriber) <= 0) {
         ret = try_packet(s, &c->first, ff_cuframes_slice(deadline));
@@ -210,10 +210,14 @@ static int packets_close(AVFormatContext *s)
 static int packets_open(AVFormatContext *s)
 {
     Packets *c = s->priv_data;
+    int64_t deadline;
     int ret;
 
-    if ((ret = ff_cuframes_parse_url(s, c, "cuframes_packets", &c->key)) < 0 ||
-        (ret = attach(s)) < 0 || (ret = wait_for_streams(s)) < 0 || (ret = add_streams(s)) < 0)
+    if ((ret = ff_cuframes_parse_url(s, c, "cuframes_packets", &c->key)) < 0)
+        return ret;
+    deadline = ff_cuframes_open_deadline(c->open_timeout, c->timeout);
+    if ((ret = attach(s, deadline)) < 0 || (ret = wait_for_streams(s, deadline)) < 0 ||
+        (ret = add_streams(s)) < 0)
         return ret;
     note_start(s);
     c->deadline = ff_cuframes_deadline(c->timeout);
@@ -414,7 +418,7 @@ static const AVOption packets_options[] = {
      AV_OPT_TYPE_BOOL, {.i64 = 0}, 0, 1, FLAGS, NULL},
     {"timeout", "longest wait for a packet, below 0 = for ever", OFFSET(timeout),
      AV_OPT_TYPE_DURATION, {.i64 = -1}, INT64_MIN, INT64_MAX, FLAGS, NULL},
-    {"open_timeout", "longest wait for the channel, below 0 = for ever", OFFSET(open_timeout),
+    {"open_timeout", "longest wait for the channel, 0 = it must be there, below 0 = for ever", OFFSET(open_timeout),
      AV_OPT_TYPE_DURATION, {.i64 = 0}, INT64_MIN, INT64_MAX, FLAGS, NULL},
     {"name", "name of this reader, as the publisher shows it", OFFSET(name), AV_OPT_TYPE_STRING,
      {.str = NULL}, 0, 0, FLAGS, NULL},
