@@ -23,7 +23,7 @@ ffmpeg_options=(
 ffmpeg_gpu_options=(
     --enable-ffnvcodec --enable-cuda --enable-cuda-llvm --enable-cuvid --enable-nvdec
     --enable-nvenc --enable-hwaccel=h264_nvdec,hevc_nvdec --enable-encoder=h264_nvenc,hevc_nvenc
-    --enable-filter=hwupload_cuda,scale_cuda
+    --enable-decoder=h264_cuvid,hevc_cuvid --enable-filter=hwupload_cuda,scale_cuda,overlay_cuda
 )
 
 # shellcheck source=scripts/dev/debian.sh
