@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,6 +23,8 @@
 #define DEFAULT_MAX_FRAMES  4
 #define QUERY_TIMEOUT_MS    1000
 #define LINGER_MS           5000
+/* Descriptors besides those of the clients and their frames. */
+#define OTHER_DESCRIPTORS 64
 
 struct settings {
     cuframes_subscriber_config_t config;
@@ -84,19 +86,6 @@ static const struct usage usage = {
     .rows = rows,
 };
 
-static bool take_socket_mode(const struct options *o, uint32_t *mode)
-{
-    char *end;
-    unsigned long value = strtoul(o->value, &end, 8);
-
-    if (end == o->value || *end || value > 0777) {
-        report_usage("--socket-mode %s: give permission bits in octal, 660 say", o->value);
-        return false;
-    }
-    *mode = (uint32_t)value;
-    return true;
-}
-
 static bool take_option(const struct options *o, int id, struct settings *s)
 {
     cuframes_subscriber_mode_t mode;
@@ -124,7 +113,7 @@ static bool take_option(const struct options *o, int id, struct settings *s)
         s->config.flags |= CUFRAMES_SUBSCRIBER_RECONNECT;
         return true;
     case ID_SOCKET_MODE:
-        return take_socket_mode(o, &s->socket_mode);
+        return options_socket_mode(o, &s->socket_mode);
     case ID_WAIT:
         return options_number(o, 0, 1e6, &s->wait_s);
     case ID_WAIT_CLIENTS:
@@ -306,6 +295,32 @@ static void print_text(const struct offer_stats *stats)
            stats->dropped);
 }
 
+/*
+ * Each frame that a client has may be descriptors of ours: those of a copy, and those that are on
+ * their way to a client that does not read, which the kernel counts for all clients together. Clients
+ * that are stuck must not use them up.
+ */
+static int reserve_descriptors(const struct offer_settings *offer)
+{
+    const int clients = offer->max_clients;
+    const rlim_t most =
+        (rlim_t)(clients * (1 + offer->max_frames * CUFRAMES_MAX_PLANES)) + OTHER_DESCRIPTORS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < most) {
+        limit.rlim_cur = most < limit.rlim_max ? most : limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        if (limit.rlim_cur < most)
+            return report_failed(
+                "%d clients with %d frames each may need %llu descriptors, of which "
+                "this process may have %llu: give smaller --max-clients or "
+                "--max-frames, or raise the limit (ulimit -n)",
+                clients, offer->max_frames, (unsigned long long)most,
+                (unsigned long long)limit.rlim_cur);
+    }
+    return TOOL_CONTINUE;
+}
+
 static int serve(struct service *service)
 {
     const struct settings *s = service->settings;
@@ -347,6 +362,9 @@ int command_unixfd(int argc, char **argv)
     if (rc != TOOL_CONTINUE)
         return rc;
     service.begun = s.wait_clients == 0;
+    rc = reserve_descriptors(&s.offer);
+    if (rc != TOOL_CONTINUE)
+        return rc;
     stop_on_signals();
     error = attach_with_holds(&service);
     if (error)

@@ -4,10 +4,10 @@
  * each frame, from the sink's memory into a slot; the sink gets its buffer back at once.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -81,19 +81,6 @@ static const struct usage usage = {
     .rows = rows,
 };
 
-static bool take_socket_mode(const struct options *o, uint32_t *mode)
-{
-    char *end;
-    unsigned long value = strtoul(o->value, &end, 8);
-
-    if (end == o->value || *end || value > 0777) {
-        report_usage("--socket-mode %s: give permission bits in octal, 660 say", o->value);
-        return false;
-    }
-    *mode = (uint32_t)value;
-    return true;
-}
-
 static bool take_option(const struct options *o, int id, struct settings *s)
 {
     cuframes_publisher_config_t *config = &s->config;
@@ -109,7 +96,7 @@ static bool take_option(const struct options *o, int id, struct settings *s)
     case ID_ACK:
         return options_int(o, -1, INT32_MAX, &config->consumer_ack_timeout_ms);
     case ID_SOCKET_MODE:
-        return take_socket_mode(o, &config->socket_mode);
+        return options_socket_mode(o, &config->socket_mode);
     case ID_SOCKET_GROUP:
         config->socket_group = o->value;
         return true;
@@ -159,13 +146,6 @@ static bool layout_equal(const cuframes_layout_t *a, const cuframes_layout_t *b)
     return true;
 }
 
-static bool picture_equal(const struct unixfd_picture *a, const struct unixfd_picture *b)
-{
-    return a->format == b->format && a->width == b->width && a->height == b->height &&
-           a->fps_num == b->fps_num && a->fps_den == b->fps_den && a->sar_num == b->sar_num &&
-           a->sar_den == b->sar_den && !memcmp(&a->color, &b->color, sizeof(a->color));
-}
-
 static bool wait_for_subscribers(struct ingest *ingest)
 {
     cuframes_publisher_stats_t stats = {0};
@@ -185,7 +165,7 @@ static int prepare_channel(struct ingest *ingest, const cuframes_layout_t *layou
     cuframes_publisher_config_t config = ingest->settings->config;
     int error;
 
-    if (ingest->publisher && picture_equal(picture, &ingest->published) &&
+    if (ingest->publisher && unixfd_picture_equal(picture, &ingest->published) &&
         layout_equal(layout, &ingest->layout))
         return TOOL_CONTINUE;
     config.width = picture->width;
@@ -222,7 +202,7 @@ static bool read_memories(const struct ingest *ingest, const struct unixfd_buffe
 
         /* Not mapped: a sink that shortens its file must not be able to kill this process. */
         while (done < part) {
-            ssize_t got = pread(ingest->intake.fds[i], to + done, part - done,
+            ssize_t got = pread(ingest->intake.fds.fd[i], to + done, part - done,
                                 (off_t)(memory->offset + done));
 
             if (got <= 0)
@@ -250,6 +230,15 @@ static cuframes_frame_meta_t describe(struct ingest *ingest, const struct unixfd
     if (buffer->flags & UNIXFD_FLAG_CORRUPTED)
         meta.flags |= CUFRAMES_FRAME_CORRUPT;
     return meta;
+}
+
+/* Reads of other files can wait for somebody: of a pipe, of a file system in a process. */
+static bool are_shared_memory(const struct unixfd_fds *fds)
+{
+    for (int i = 0; i < fds->count; i++)
+        if (fcntl(fds->fd[i], F_GET_SEALS) < 0)
+            return false;
+    return true;
 }
 
 enum taken { TAKEN, REFUSED, FAILED };
@@ -329,7 +318,7 @@ static int take_buffer(struct ingest *ingest)
     int rc;
 
     if (!unixfd_decode_buffer(intake->payload, intake->payload_size, &buffer) ||
-        (int)buffer.memory_count != intake->fd_count)
+        (int)buffer.memory_count != intake->fds.count)
         return lost("a buffer that does not describe itself");
     if (buffer.memory_count == 0)
         return give_back(ingest, buffer.id);
@@ -338,6 +327,8 @@ static int take_buffer(struct ingest *ingest)
     if (buffer.type != UNIXFD_MEMORY_DEFAULT)
         return report_failed("the sink's buffers are DMA-BUFs, which are not taken: put "
                              "videoconvert before unixfdsink");
+    if (!are_shared_memory(&intake->fds))
+        return lost("descriptors that are not of shared memory (memfd, /dev/shm)");
     if (!unixfd_buffer_layout(&buffer, &ingest->picture, &layout))
         return lost("a buffer that its picture does not fit into");
     rc = prepare_channel(ingest, &layout);

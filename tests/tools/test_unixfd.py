@@ -3,8 +3,10 @@
 cuframes unixfd: what a client gets, what it may hold, and what clients do that no one should do.
 """
 import os
+import resource
 import signal
 import struct
+import threading
 import time
 
 from toolbox import ToolTest, main
@@ -215,6 +217,42 @@ class Holds(Offer):
         _, err = self.finish_offer(offer, source)
         self.assertIn("frames are copied: the clients have nearly as many", err)
 
+    def test_copies_that_cannot_be_made(self):
+        """They are missed by the clients, said once, and end nothing."""
+        source = self.paced_source()
+        offer = self.offer("--copy")
+        client = self.client()
+        client.release(client.next())
+        before = resource.prlimit(offer.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(offer.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        client.sock.settimeout(0.3)
+        with self.assertRaises(TimeoutError):
+            while True:
+                client.release(client.next())
+        resource.prlimit(offer.pid, resource.RLIMIT_NOFILE, before)
+        client.sock.settimeout(20)
+        client.release(client.next())
+        _, err = self.finish_offer(offer, source)
+        self.assertEqual(err.count("a copy could not be made"), 1)
+
+    def limited_offer(self, soft, hard):
+        self.path = f"{self.dir}/gst"
+        return self.start("unixfd", "cam", self.path, "--max-clients", "20", "--max-frames", "4",
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)))
+
+    def test_descriptors_for_all_clients(self):
+        """Those on their way to clients that do not read count for all: there are enough."""
+        source = self.paced_source()
+        offer = self.limited_offer(64, 512)
+        client = self.client()
+        client.release(client.next())
+        self.assertEqual(resource.prlimit(offer.pid, resource.RLIMIT_NOFILE)[0], 20 * 17 + 64)
+        self.finish_offer(offer, source)
+
+    def test_not_enough_descriptors(self):
+        _, err = self.finish(self.limited_offer(64, 256), 1)
+        self.assertIn(b"20 clients with 4 frames each may need 404 descriptors", err)
+
     def test_too_many_clients(self):
         source = self.paced_source()
         offer = self.offer("--max-clients", "2")
@@ -288,6 +326,35 @@ class Hostile(Offer):
         for fd in fds:
             os.close(fd)
 
+    def test_a_client_that_never_stops_sending(self):
+        """What it sends is allowed, but without end: the others have their turn."""
+        source = self.paced_source()
+        offer = self.offer()
+        good, bad = self.client(), self.client()
+        good.release(good.next())
+        # In pieces that the kernel does not divide, from several threads: it never runs dry.
+        flood = message(77, bytes(1000)) * 16
+        senders = [threading.Thread(target=self.send_until_it_fails, args=(bad, flood))
+                   for _ in range(4)]
+        for sender in senders:
+            sender.start()
+        began = time.monotonic()
+        for _ in range(100):
+            good.release(good.next())
+        self.assertLess(time.monotonic() - began, 5)
+        self.assertTrue(all(sender.is_alive() for sender in senders))
+        self.finish_offer(offer, source)
+        for sender in senders:
+            sender.join()
+
+    @staticmethod
+    def send_until_it_fails(client, data):
+        try:
+            while True:
+                client.send(data)
+        except OSError:
+            pass
+
     def test_garbage(self):
         self.check(os.urandom(64) + b"\xff" * 4096)
 
@@ -331,6 +398,9 @@ class Usage(Offer):
 
     def test_permissions(self):
         source = self.paced_source()
+        for mode in ("0", "1000", "68", "rw"):
+            _, err = self.run_tool("unixfd", "cam", self.path, "--socket-mode", mode, code=2)
+            self.assertIn("permission bits in octal", err)
         offer = self.offer("--socket-mode", "660")
         self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o660)
         self.finish_offer(offer, source)

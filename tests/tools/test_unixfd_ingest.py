@@ -3,6 +3,7 @@
 import os
 import signal
 import struct
+import tempfile
 import zlib
 
 from toolbox import ToolTest, main
@@ -120,6 +121,29 @@ class Ingest(ToolTest):
         fd = memfd(bytes(SIZE - 1))
         self.refused(self.caps(), self.picture_message(), fds=[fd], said="ends within the picture")
         os.close(fd)
+
+    def test_descriptors_of_something_else(self):
+        """Reading a pipe may take for ever, and so may a file: nobody knows what is behind it."""
+        ends = os.pipe()
+        self.addCleanup(lambda: [os.close(fd) for fd in ends])
+        with open(__file__, "rb") as file:
+            for fd in (ends[0], file.fileno()):
+                with self.subTest(fd=os.readlink(f"/proc/self/fd/{fd}")):
+                    self.refused(self.caps(), self.picture_message(), fds=[fd],
+                                 said="not of shared memory")
+
+    def test_memory_of_dev_shm(self):
+        with tempfile.TemporaryFile(dir="/dev/shm") as file:
+            file.write(bytes(SIZE))
+            file.flush()
+            ingest, reader = self.ingest(), self.reader()
+            connection = self.sink.accept()
+            connection.send(self.caps())
+            connection.send(self.picture_message(), [file.fileno()])
+            connection.send(message(EOS))
+            self.finish(ingest)
+            self.finish(reader)
+        self.assertEqual(self.checksums(), [zlib.crc32(bytes(SIZE))])
 
     def test_a_buffer_that_is_too_small(self):
         fd = memfd(bytes(100))

@@ -303,6 +303,17 @@ bool options_mode(const struct options *options, cuframes_subscriber_mode_t *mod
     return true;
 }
 
+bool options_socket_mode(const struct options *options, uint32_t *mode)
+{
+    char *end;
+    unsigned long value = strtoul(options->value, &end, 8);
+
+    if (end == options->value || *end || value == 0 || value > 0777)
+        return bad_value(options, "permission bits in octal, such as 660");
+    *mode = (uint32_t)value;
+    return true;
+}
+
 char **options_words(const struct options *options, int count, const char *what)
 {
     int given = options->argc - optind;

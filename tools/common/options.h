@@ -63,6 +63,8 @@ bool options_memory(const struct options *options, cuframes_memory_t *memory);
 bool options_gpu(const struct options *options, int32_t *index);
 bool options_policy(const struct options *options, cuframes_policy_t *policy);
 bool options_mode(const struct options *options, cuframes_subscriber_mode_t *mode);
+/* Permission bits, octal. */
+bool options_socket_mode(const struct options *options, uint32_t *mode);
 
 /*
  * The words that are no options, of which there must be `count`; `what` names them for the

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "unixfd/intake.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cuframes/cuframes.h>
@@ -20,70 +17,13 @@ void intake_open(struct intake *intake, int socket)
     *intake = (struct intake){.socket = socket};
 }
 
-static void close_descriptors(struct intake *intake)
-{
-    for (int i = 0; i < intake->fd_count; i++)
-        close(intake->fds[i]);
-    intake->fd_count = 0;
-}
-
 void intake_close(struct intake *intake)
 {
-    close_descriptors(intake);
+    unixfd_close(&intake->fds);
     free(intake->payload);
     if (intake->socket >= 0)
         close(intake->socket);
     *intake = (struct intake){.socket = -1};
-}
-
-/* False: there are more than a buffer can have, or they were cut off. */
-static bool take_descriptors(struct intake *intake, struct msghdr *header)
-{
-    bool fits = !(header->msg_flags & MSG_CTRUNC);
-
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        const unsigned char *data = CMSG_DATA(c);
-
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-
-            memcpy(&fd, data + i * sizeof(fd), sizeof(fd));
-            if (intake->fd_count < UNIXFD_MAX_MEMORIES) {
-                intake->fds[intake->fd_count++] = fd;
-            } else {
-                close(fd);
-                fits = false;
-            }
-        }
-    }
-    return fits;
-}
-
-/* What is there: bytes read, 0 = nothing now, -1 = lost. */
-static ssize_t receive(struct intake *intake, void *bytes, size_t size)
-{
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int) * UNIXFD_MAX_MEMORIES)];
-    } control;
-    struct iovec part = {.iov_base = bytes, .iov_len = size};
-    struct msghdr header = {.msg_iov = &part,
-                            .msg_iovlen = 1,
-                            .msg_control = control.space,
-                            .msg_controllen = sizeof(control.space)};
-    ssize_t got;
-
-    do {
-        got = recvmsg(intake->socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return errno == EAGAIN ? 0 : -1;
-    if (!take_descriptors(intake, &header))
-        return -1;
-    return got == 0 ? -1 : got;
 }
 
 static bool wait_readable(const struct intake *intake, int64_t deadline_ns)
@@ -99,7 +39,7 @@ static bool receive_all(struct intake *intake, void *bytes, size_t size, int64_t
     uint8_t *at = bytes;
 
     while (size > 0) {
-        ssize_t got = receive(intake, at, size);
+        ssize_t got = unixfd_receive(intake->socket, at, size, &intake->fds);
 
         if (got < 0 || (got == 0 && !wait_readable(intake, deadline_ns)))
             return false;
@@ -130,7 +70,7 @@ enum intake_result intake_next(struct intake *intake, int timeout_ms, const char
     int64_t deadline_ns;
     uint32_t size;
 
-    close_descriptors(intake);
+    unixfd_close(&intake->fds);
     if (poll(&wait, 1, timeout_ms) <= 0)
         return INTAKE_NOTHING;
     deadline_ns = cuframes_now_ns() + INT64_C(1000000) * MESSAGE_LIMIT_MS;

@@ -6,15 +6,14 @@
 
 #include <stdbool.h>
 
-#include "unixfd/protocol.h"
+#include "unixfd/socket.h"
 
 struct intake {
     int socket; /* owned; -1 = none */
     uint32_t command;
     uint8_t *payload; /* owned */
     size_t payload_size, payload_room;
-    int fd_count;
-    int fds[UNIXFD_MAX_MEMORIES]; /* owned */
+    struct unixfd_fds fds; /* owned */
 };
 
 enum intake_result {

@@ -54,6 +54,7 @@ struct offer {
     struct place place;
     bool discontinuity; /* the next frame follows something else */
     bool said_copy;
+    bool said_no_copy; /* until one can be made again */
 };
 
 struct offer *offer_new(const struct offer_settings *settings)
@@ -120,7 +121,7 @@ static void say_copying(struct offer *offer, const char *why)
     offer->said_copy = true;
 }
 
-/* Consumes the frame. NULL after a report. */
+/* Consumes the frame. NULL: no copy can be made now, which was reported. */
 static struct shared *share(struct offer *offer, cuframes_frame_t *frame,
                             const struct unixfd_plain *plain, bool copy)
 {
@@ -136,10 +137,13 @@ static struct shared *share(struct offer *offer, cuframes_frame_t *frame,
         shared->copy = copy_of(frame, plain);
     cuframes_frame_release(frame);
     if (!shared || shared->copy < 0) {
-        report("a copy could not be made: %s", strerror(errno));
+        if (!offer->said_no_copy)
+            report("a copy could not be made: %s; the clients miss frames", strerror(errno));
+        offer->said_no_copy = true;
         free(shared);
         return NULL;
     }
+    offer->said_no_copy = false;
     offer->stats.copied++;
     return shared;
 }
@@ -252,18 +256,16 @@ static bool take_input(struct client *client)
 
 enum served { SERVED, LEFT, MISBEHAVED };
 
+/* Reads once: one who sends without end has its turn as everybody else. */
 static enum served serve(struct client *client)
 {
-    for (;;) {
-        ssize_t got = unixfd_receive_bytes(client->socket, client->input + client->input_size,
-                                           sizeof(client->input) - client->input_size);
+    ssize_t got = unixfd_receive(client->socket, client->input + client->input_size,
+                                 sizeof(client->input) - client->input_size, NULL);
 
-        if (got <= 0)
-            return got == 0 ? SERVED : LEFT;
-        client->input_size += (size_t)got;
-        if (!take_input(client))
-            return MISBEHAVED;
-    }
+    if (got <= 0)
+        return got == 0 ? SERVED : LEFT;
+    client->input_size += (size_t)got;
+    return take_input(client) ? SERVED : MISBEHAVED;
 }
 
 static int index_of(const struct offer *offer, int socket)
@@ -295,13 +297,6 @@ void offer_serve(struct offer *offer, const struct pollfd *polls, int count)
 
 /* ---- sending ---- */
 
-static bool picture_equal(const struct unixfd_picture *a, const struct unixfd_picture *b)
-{
-    return a->format == b->format && a->width == b->width && a->height == b->height &&
-           a->fps_num == b->fps_num && a->fps_den == b->fps_den && a->sar_num == b->sar_num &&
-           a->sar_den == b->sar_den && !memcmp(&a->color, &b->color, sizeof(a->color));
-}
-
 static int follow_picture(struct offer *offer, const cuframes_frame_t *frame,
                           const cuframes_channel_info_t *info)
 {
@@ -313,7 +308,7 @@ static int follow_picture(struct offer *offer, const cuframes_frame_t *frame,
 
     cuframes_frame_size(frame, &picture.width, &picture.height);
     cuframes_frame_color(frame, &picture.color);
-    if (offer->caps_number > 0 && picture_equal(&picture, &offer->picture))
+    if (offer->caps_number > 0 && unixfd_picture_equal(&picture, &offer->picture))
         return CUFRAMES_OK;
     if (!unixfd_format_number(picture.format)) {
         report("GStreamer has no name for the channel's format %s",
@@ -469,8 +464,10 @@ int offer_frame(struct offer *offer, cuframes_frame_t *frame, const cuframes_cha
     buffer.video = plain.video;
     copy = needs_copy(offer, frame, &plain, no_hold, &buffer, &sending.fd);
     sending.shared = share(offer, frame, &plain, copy);
-    if (!sending.shared)
-        return CUFRAMES_ERR_OUT_OF_MEMORY;
+    if (!sending.shared) {
+        offer->stats.missed += (uint64_t)offer->client_count;
+        return CUFRAMES_OK;
+    }
     if (copy) {
         sending.fd = sending.shared->copy;
         buffer.memory_count = 1;

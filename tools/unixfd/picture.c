@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "unixfd/picture.h"
 
+#include <string.h>
+
 #define ROW_ALIGNMENT 4
+
+bool unixfd_picture_equal(const struct unixfd_picture *a, const struct unixfd_picture *b)
+{
+    return a->format == b->format && a->width == b->width && a->height == b->height &&
+           a->fps_num == b->fps_num && a->fps_den == b->fps_den && a->sar_num == b->sar_num &&
+           a->sar_den == b->sar_den && !memcmp(&a->color, &b->color, sizeof(a->color));
+}
 
 /* Rows of a multiple of 4 bytes, and an even number of them where chroma is subsampled. */
 void unixfd_plain(cuframes_format_t format, int32_t width, int32_t height,

@@ -6,6 +6,8 @@
 
 #include "unixfd/protocol.h"
 
+bool unixfd_picture_equal(const struct unixfd_picture *a, const struct unixfd_picture *b);
+
 /* A picture as GStreamer lays it out where no video meta says otherwise. */
 struct unixfd_plain {
     struct unixfd_video video;

@@ -126,19 +126,64 @@ enum unixfd_sent unixfd_send(int socket, const struct unixfd_message *message, i
     return UNIXFD_GONE;
 }
 
-ssize_t unixfd_receive_bytes(int socket, void *bytes, size_t size)
+/* Of one control message. False: there are more than fit. */
+static bool take_rights(const struct cmsghdr *rights, struct unixfd_fds *fds)
 {
+    const unsigned char *data = CMSG_DATA(rights);
+    size_t count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    bool fits = true;
+
+    for (size_t i = 0; i < count; i++) {
+        int fd;
+
+        memcpy(&fd, data + i * sizeof(fd), sizeof(fd));
+        if (fds->count < UNIXFD_MAX_MEMORIES) {
+            fds->fd[fds->count++] = fd;
+        } else {
+            close(fd);
+            fits = false;
+        }
+    }
+    return fits;
+}
+
+static bool take_descriptors(struct msghdr *header, struct unixfd_fds *fds)
+{
+    bool fits = true;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c && fds; c = CMSG_NXTHDR(header, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+            fits = take_rights(c, fds) && fits;
+    return fits;
+}
+
+ssize_t unixfd_receive(int socket, void *bytes, size_t size, struct unixfd_fds *fds)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * UNIXFD_MAX_MEMORIES)];
+    } control;
     struct iovec part = {.iov_base = bytes, .iov_len = size};
     /* Without room for control data the kernel closes descriptors that come. */
-    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+    struct msghdr header = {.msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = fds ? control.space : NULL,
+                            .msg_controllen = fds ? sizeof(control.space) : 0};
     ssize_t got;
 
     do {
-        got = recvmsg(socket, &header, MSG_DONTWAIT);
+        got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return errno == EAGAIN ? 0 : -1;
-    if (got == 0 || (header.msg_flags & MSG_CTRUNC))
+    if (!take_descriptors(&header, fds) || got == 0 || (header.msg_flags & MSG_CTRUNC))
         return -1;
     return got;
+}
+
+void unixfd_close(struct unixfd_fds *fds)
+{
+    for (int i = 0; i < fds->count; i++)
+        close(fds->fd[i]);
+    fds->count = 0;
 }

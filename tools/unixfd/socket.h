@@ -29,8 +29,16 @@ enum unixfd_sent {
 enum unixfd_sent unixfd_send(int socket, const struct unixfd_message *message, int fd,
                              uint32_t count);
 
+/* Descriptors that came with a message. */
+struct unixfd_fds {
+    int count;
+    int fd[UNIXFD_MAX_MEMORIES];
+};
+
 /*
  * Reads what is there, at most `size` bytes. Returns how many; 0 when nothing is there now; -1
- * when the peer has gone, and for one that sends descriptors, which are not taken.
+ * when the peer has gone or sends more descriptors than a buffer can have. Those that come are
+ * added to `fds`, also with -1; without `fds` none are taken, and who sends them gets -1.
  */
-ssize_t unixfd_receive_bytes(int socket, void *bytes, size_t size);
+ssize_t unixfd_receive(int socket, void *bytes, size_t size, struct unixfd_fds *fds);
+void unixfd_close(struct unixfd_fds *fds);
