@@ -451,7 +451,9 @@ static int await_packets(cuframes_subscriber_t *s)
             cf_packet_source_follow(s);
         if (p->source && p->answered &&
             (p->source->newest_generation == 0 ||
-             cf_packet_source_find(p->source, p->source->newest_generation)))
+             cf_packet_source_find(p->source, p->source->newest_generation) ||
+             /* Its packets were overwritten before it was sent; a newer one has come. */
+             cf_packet_source_lacks(p->source, p->source->newest_generation)))
             return CUFRAMES_OK;
         err = cf_attach_listen(s, deadline);
     }
