@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "base/thread.h"
 #include "channel/publisher.h"
@@ -110,6 +111,7 @@ int cf_completion_prepare(cuframes_publisher_t *publisher, struct cf_cuda *cuda,
         use_cuda(new, cuda);
         err = cf_cuda_mark(cuda, stream, &new->mark, &fatal);
     }
+    CF_POINT("completion.marked");
     if (!err) {
         *pending = new;
         return CUFRAMES_OK;
@@ -144,6 +146,7 @@ uint64_t cf_completion_submit(cuframes_publisher_t *publisher, struct cf_pending
     *completion->end = pending;
     completion->end = &pending->next;
     completion->count++;
+    CF_POINT("completion.submitted");
     pthread_cond_broadcast(&completion->changed);
     return seq;
 }
@@ -189,12 +192,14 @@ static void complete_first(cuframes_publisher_t *publisher)
     if (pending->marked) {
         pthread_mutex_unlock(&publisher->lock);
         err = cf_cuda_await(pending->cuda, &pending->mark, &completion->patience);
+        CF_POINT("completion.awaited");
         pthread_mutex_lock(&publisher->lock);
     }
     if (err && !completion->abandoned)
         cf_publisher_fail(publisher, err);
     if (!publisher->failed && !completion->abandoned)
         announce_first(publisher, pending);
+    CF_POINT("completion.announced");
     completion->first = pending->next;
     if (!completion->first)
         completion->end = &completion->first;
@@ -220,6 +225,7 @@ static void *complete(void *arg)
             pthread_cond_wait(&completion->changed, &publisher->lock);
     }
     completion->runs = false;
+    CF_POINT("completion.ended");
     pthread_cond_broadcast(&completion->changed);
     pthread_mutex_unlock(&publisher->lock);
     cf_publisher_unref(publisher);

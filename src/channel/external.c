@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "channel/publisher.h"
 
@@ -194,6 +195,7 @@ static int copy_to_slot(cuframes_publisher_t *publisher, const void *from, void 
         cf_buffer_unref(slot);
         return err;
     }
+    CF_POINT("external.copied");
     *buffer = slot;
     return CUFRAMES_OK;
 }

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "channel/packet.h"
 #include "channel/subscriber.h"
@@ -86,6 +87,7 @@ int cf_packet_source_ask(cuframes_subscriber_t *s, bool wait)
         s->packets.asked = true;
         s->packets.answered = false;
     }
+    CF_POINT("packet_source.asked");
     return err;
 }
 
@@ -135,7 +137,9 @@ static int take_source(cuframes_subscriber_t *s, const struct cf_msg_packets *pa
     s->info.notes |= CUFRAMES_CHANNEL_PACKETS;
     free_source(s, s->packets.next_source);
     s->packets.next_source = new;
+    CF_POINT("packet_source.mapped");
     tell_adopted(s);
+    CF_POINT("packet_source.adopted");
     return CUFRAMES_OK;
 }
 
@@ -156,6 +160,7 @@ static int take_ring(cuframes_subscriber_t *s, const struct cf_msg_packets *pack
     /* One that was not gone over to is of no use any more: the newest has all that is kept. */
     free_view(source->next_ring);
     source->next_ring = view;
+    CF_POINT("packet_source.ring_mapped");
     tell_adopted(s);
     return CUFRAMES_OK;
 }
@@ -204,6 +209,7 @@ static int take_streams(cuframes_subscriber_t *s, const struct cf_msg_streams *m
         }
     }
     *end = streams;
+    CF_POINT("packet_source.streams_taken");
     s->info.stream_count = streams->count;
     if (++source->streams_count < CF_STREAMS_LISTED)
         tell_adopted(s);
@@ -274,6 +280,7 @@ void cf_packet_source_follow_ring(struct cf_packet_source *source)
     free_view(source->ring);
     source->ring = source->next_ring;
     source->next_ring = NULL;
+    CF_POINT("packet_source.ring_followed");
 }
 
 const struct cf_packet_streams *cf_packet_source_find(const struct cf_packet_source *source,
@@ -313,4 +320,5 @@ void cf_packet_source_use(cuframes_subscriber_t *s, const struct cf_packet_strea
             tell_adopted(s);
     }
     s->packets.current = streams;
+    CF_POINT("packet_source.generation_used");
 }

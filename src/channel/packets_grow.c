@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "channel/publisher.h"
 
@@ -32,6 +33,7 @@ int cf_packets_new_ring(uint64_t data_size, uint32_t index_size, uint32_t max_pa
         free(new);
         return err;
     }
+    CF_POINT("packets.ring_made");
     cf_packet_writer_init(writer, new->map.addr, data_size, index_size, max_packet, number, first);
     *memory = new;
     return CUFRAMES_OK;
@@ -75,13 +77,16 @@ static int move(cuframes_publisher_t *publisher, uint64_t data_size, uint32_t in
     if (err)
         return err;
     cf_packet_writer_take_over(&writer, &packets->writer);
+    CF_POINT("packets.taken_over");
     pthread_mutex_lock(&publisher->lock);
     cf_packet_writer_end(&packets->writer, &publisher->packet_peers, CF_PACKET_RING_SUPERSEDED);
+    CF_POINT("packets.superseded");
     packets->writer = writer;
     packets->ring = memory;
     packets->ring_number++;
     publisher->stats.packet_ring_bytes = data_size;
     pthread_mutex_unlock(&publisher->lock);
+    CF_POINT("packets.moved");
     cf_packet_memory_unref(old);
     cf_service_kick(publisher);
     cf_log(CUFRAMES_LOG_INFO, "%s: packet ring of %llu bytes and %u packets", publisher->key,

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "channel/publisher.h"
 
@@ -238,6 +239,7 @@ static int begin_generation(cuframes_publisher_t *publisher, const cuframes_stre
 
     if (err)
         return err;
+    CF_POINT("packets.streams_made");
     pthread_mutex_lock(&publisher->lock);
     packets->last_generation = generation.number;
     /* One that never had a packet is nobody's business any more. */
@@ -247,6 +249,7 @@ static int begin_generation(cuframes_publisher_t *publisher, const cuframes_stre
     limit_generations(packets);
     packets->generations[packets->generation_count++] = generation;
     keep_streams(packets, streams, count);
+    CF_POINT("packets.generation_begun");
     pthread_mutex_unlock(&publisher->lock);
     cf_service_kick(publisher);
     return CUFRAMES_OK;
@@ -372,6 +375,7 @@ int cf_packets_enable(cuframes_publisher_t *publisher,
     if (!again) {
         atomic_store_explicit(&publisher->packets, packets, memory_order_release);
         publisher->stats.packet_ring_bytes = packets->writer.data_size;
+        CF_POINT("packets.enabled");
     }
     pthread_mutex_unlock(&publisher->lock);
     if (again) {

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "channel/packet.h"
 #include "channel/subscriber.h"
 #include "wire/connection.h"
@@ -209,6 +210,7 @@ static int copy(cuframes_subscriber_t *s, const struct cf_packet_found *found,
     give(s, new, found);
     *packet = new;
     s->packets.wanted++;
+    CF_POINT("packets.given");
     return CUFRAMES_OK;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "channel/publisher.h"
 
@@ -147,7 +148,9 @@ static int serve_one(cuframes_publisher_t *publisher, struct cf_client *client, 
     pthread_mutex_unlock(&publisher->lock);
     if (!next.memory)
         return CUFRAMES_OK;
+    CF_POINT("packets.found_next");
     err = send_next(client, &next);
+    CF_POINT("packets.sent");
     cf_packet_memory_unref(next.memory);
     note_sent(client, &next);
     *sent = true;
@@ -226,6 +229,7 @@ int cf_packets_attach(cuframes_publisher_t *publisher, struct cf_client *client,
     *peer = (struct cf_packet_peer){.page = cf_packets_page(client),
                                     .wake_socket = client->packets.wake_socket};
     pthread_mutex_unlock(&publisher->lock);
+    CF_POINT("packets.page_listed");
     client->packets.asked = true;
     return cf_packets_serve(publisher, client);
 }

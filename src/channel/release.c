@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "base/thread.h"
 #include "channel/subscriber.h"
 
@@ -51,6 +52,7 @@ static cf_CUdeviceptr page_on_gpu(struct cf_view *view)
         if (cf_cuda_map_host(view->memory->cuda, view->page.addr, view->page.size, 0,
                              &view->page_at) != CUFRAMES_OK)
             view->page_at = 0;
+        CF_POINT("release.page_mapped");
     }
     return view->page_at;
 }
@@ -77,8 +79,11 @@ static bool leave_to_stream(cuframes_frame_t *frame, void *stream)
     cf_reader_begin_release(&view->reader);
     /* Release: pairs with the acquire in cf_releases_sweep(): the frame object is as it is here. */
     atomic_fetch_or_explicit(&releases->clearing, bit, memory_order_release);
-    if (cf_cuda_clear_word(view->memory->cuda, stream, at))
+    CF_POINT("release.noted");
+    if (cf_cuda_clear_word(view->memory->cuda, stream, at)) {
+        CF_POINT("release.left_to_stream");
         return true;
+    }
     atomic_fetch_and_explicit(&releases->clearing, ~bit, memory_order_relaxed);
     cf_reader_end_release(&view->reader);
     return false;
@@ -97,6 +102,7 @@ void cf_releases_sweep(cuframes_subscriber_t *s)
         if (atomic_load_explicit(hold_word(frame), memory_order_acquire) != 0)
             continue;
         atomic_fetch_and_explicit(&s->releases.clearing, ~bit, memory_order_relaxed);
+        CF_POINT("release.swept");
         cf_reader_end_release(&frame->view->reader);
         cf_frame_return(frame);
     }
@@ -113,6 +119,7 @@ static void release_first(struct cf_releases *releases)
     pthread_mutex_unlock(&releases->lock);
     /* Work that has failed reads no more. */
     cf_cuda_await(release->cuda, &release->mark, NULL);
+    CF_POINT("release.awaited");
     pthread_mutex_lock(&releases->lock);
     releases->first = (releases->first + 1) % CUFRAMES_MAX_SLOTS;
     releases->count--;
@@ -183,6 +190,7 @@ static int leave_to_thread(cuframes_frame_t *frame, void *stream)
         return err;
     release->frame = frame;
     releases->count++;
+    CF_POINT("release.queued");
     pthread_cond_broadcast(&releases->changed);
     return CUFRAMES_OK;
 }

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "cuda/failure.h"
 #include "memory/kinds.h"
@@ -161,13 +162,16 @@ static int allocate(struct cf_cuda *cuda, size_t size, struct vmm_memory *vmm)
         return cf_cuda_failed(driver, result, "cuMemCreate",
                               "cannot reserve %zu KiB for the slots on GPU %d", size >> 10,
                               cuda->index);
+    CF_POINT("gpu_memory.allocated");
     err = export(cuda, handle, &vmm->memory.fd);
+    CF_POINT("gpu_memory.exported");
     if (!err)
         err = map(cuda, &handle, 1, size, CF_CU_ACCESS_READ_WRITE, &at);
     /* The map and the descriptor keep the memory. */
     driver->cuMemRelease(handle);
     if (err)
         return err;
+    CF_POINT("gpu_memory.mapped");
     vmm->parts = 1;
     vmm->memory.base = (void *)(uintptr_t)at;
     vmm->memory.size = size;
@@ -328,6 +332,7 @@ static int import(struct cf_cuda *reader, cf_CUdevice owner, const struct cf_mem
         if (!err)
             count++;
     }
+    CF_POINT("gpu_memory.imported");
     /* A descriptor with less memory than the peer says fails here. */
     if (!err)
         err = map(reader, handles, count, part * count, CF_CU_ACCESS_READ, &at);
@@ -336,6 +341,7 @@ static int import(struct cf_cuda *reader, cf_CUdevice owner, const struct cf_mem
         driver->cuMemRelease(handles[i]);
     if (err)
         return err;
+    CF_POINT("gpu_memory.import_mapped");
     vmm->parts = count;
     vmm->memory.base = (void *)(uintptr_t)at;
     vmm->memory.size = part * count;

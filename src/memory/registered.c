@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "cuda/stream.h"
 #include "memory/kinds.h"
@@ -55,6 +56,7 @@ int cf_registered_import(struct cf_cuda *cuda, int fd, size_t size, struct cf_me
         registered_destroy(&new->memory);
         return err;
     }
+    CF_POINT("gpu_memory.registered");
     new->memory.base = (void *)(uintptr_t)at;
     new->memory.size = new->host->size;
     *memory = &new->memory;

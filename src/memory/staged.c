@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "cuda/failure.h"
 #include "cuda/stream.h"
@@ -99,6 +100,7 @@ static int staged_get(struct cf_memory *memory, size_t offset, const void **data
     err = copy_frame(staged, (const uint8_t *)staged->from->base + offset, number * staged->stride);
     if (err)
         return err;
+    CF_POINT("staged.copied");
     /* Other threads only set bits, so this one is still there. */
     atomic_fetch_and_explicit(&staged->free, ~(UINT64_C(1) << number), memory_order_acquire);
     *data = staged->device ? (uint8_t *)(uintptr_t)staged->device + number * staged->stride

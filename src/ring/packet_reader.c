@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/futex.h"
+#include "base/point.h"
 
 #define WORD       sizeof(uint64_t)
 #define LINE_WORDS (CF_PACKET_ALIGNMENT / WORD)
@@ -111,6 +112,7 @@ enum cf_packet_result cf_packet_reader_look(const struct cf_packet_reader *r, ui
     if (head - seq > r->index_size)
         return CF_PACKET_GONE;
     load_entry(&r->header->index[seq & (r->index_size - 1)], &seen);
+    CF_POINT("packet_reader.entry_loaded");
     if (!intact(r, seq))
         return CF_PACKET_GONE;
     if (!plausible(r, &seen))
@@ -151,6 +153,7 @@ bool cf_packet_reader_copy(const struct cf_packet_reader *r, uint64_t seq,
     /* A packet that goes on at the ring's start fills its last line before the end. */
     if (first < found->size)
         load_words((uint8_t *)to + first, r->data, found->size - (size_t)first);
+    CF_POINT("packet_reader.copied");
     return intact(r, seq);
 }
 
@@ -236,6 +239,7 @@ bool cf_packet_reader_prepare_wait(const struct cf_packet_reader *r, struct cf_p
         return false;
     }
     *word = seen;
+    CF_POINT("packet_reader.waiting");
     return true;
 }
 

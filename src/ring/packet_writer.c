@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/futex.h"
+#include "base/point.h"
 
 #define WORD       sizeof(uint64_t)
 #define LINE_WORDS (CF_PACKET_ALIGNMENT / WORD)
@@ -84,6 +85,7 @@ void cf_packet_writer_forget(struct cf_packet_writer *w, uint64_t oldest)
     /* P2. Pairs with the fence Q4 in cf_packet_reader_intact(): a reader that saw any word stored
      * from here on sees this `oldest`, too. */
     atomic_thread_fence(memory_order_release);
+    CF_POINT("packet_writer.forgotten");
 }
 
 /* P3. Stores `size` bytes as words; what is behind them up to the line's end is not read by
@@ -120,6 +122,8 @@ static void store_bytes(struct cf_packet_writer *w, const uint8_t *from, uint32_
     if (first > size)
         first = size;
     store_words(w->data + offset / WORD, from, (size_t)first);
+    if (first < size)
+        CF_POINT("packet_writer.wrapped");
     store_words(w->data, from + first, size - (size_t)first);
 }
 
@@ -155,14 +159,18 @@ uint64_t cf_packet_writer_put(struct cf_packet_writer *w, const void *data, uint
 
     cf_packet_writer_forget(w, cf_packet_writer_oldest_beside(w, size));
     store_bytes(w, data, size);
+    CF_POINT("packet_writer.stored");
     store_entry(entry_of(w, seq), w->end, size, meta);
+    CF_POINT("packet_writer.described");
     if (meta->flags & CF_PACKET_FLAG_START)
         note_start(w, seq);
     w->end += cf_packet_room(size);
     w->head = seq + 1;
     /* P5. Release: pairs with the acquire Q1 of `head` in packet_reader.c; publishes the bytes, the
      * entry and `newest_start`. */
+    CF_POINT("packet_writer.start_noted");
     atomic_store_explicit(&w->header->head, w->head, memory_order_release);
+    CF_POINT("packet_writer.head_stored");
     return seq;
 }
 
@@ -230,6 +238,7 @@ void cf_packet_writer_wake(struct cf_packet_writer *w, const struct cf_packet_pe
     /* Pairs with the fence in cf_packet_reader_prepare_wait(): either this side sees `waiting`
      * below, or the reader sees the packet and does not sleep. */
     atomic_thread_fence(memory_order_seq_cst);
+    CF_POINT("packet_writer.wake_counted");
     for (uint32_t i = 0; i < peers->count; i++) {
         const struct cf_packet_peer *peer = &peers->peers[i];
         /* P7. */
@@ -254,5 +263,6 @@ void cf_packet_writer_end(struct cf_packet_writer *w, const struct cf_packet_pee
     /* Release: pairs with the acquire in cf_packet_reader_state(): who sees the end sees every
      * packet that came before it. */
     atomic_store_explicit(&w->header->state, state, memory_order_release);
+    CF_POINT("packet_writer.ended");
     cf_packet_writer_wake(w, peers);
 }

@@ -12,6 +12,8 @@ struct member {
     struct crowd_board *board;
     int index;
     bool complete;
+    uint32_t memory, flags;
+    void (*check)(const cuframes_frame_t *frame);
 };
 
 cuframes_publisher_config_t crowd_channel(cuframes_policy_t policy)
@@ -85,8 +87,10 @@ static void be_in_the_crowd(struct test_peer *test, void *argument)
         .key = CROWD_KEY,
         .mode = me->index == 1 ? CUFRAMES_MODE_STRICT_ORDER : CUFRAMES_MODE_NEWEST_ONLY,
         .connect_timeout_ms = -1,
-        .flags = CUFRAMES_SUBSCRIBER_RECONNECT | (me->index == 2 ? CUFRAMES_SUBSCRIBER_POLL : 0),
+        .flags = CUFRAMES_SUBSCRIBER_RECONNECT | me->flags |
+                 (me->index == 2 ? CUFRAMES_SUBSCRIBER_POLL : 0),
         .max_holds = 2,
+        .memory = me->memory,
     };
     cuframes_subscriber_t *reader = make_subscriber(&config);
     cuframes_frame_t *frame, *before = NULL;
@@ -96,13 +100,13 @@ static void be_in_the_crowd(struct test_peer *test, void *argument)
     atomic_fetch_add(&me->board->attached, 1);
     while (!end) {
         frame = next_frame(reader, me);
-        check_pattern(frame);
+        me->check(frame);
         atomic_fetch_add(&me->board->verified, 1);
         if (before) {
             check_order(frame, before, me->complete && me->index == 1);
             /* Held all the time, whatever became of its publisher. */
             if (cuframes_frame_check(before) == CUFRAMES_OK)
-                check_pattern(before);
+                me->check(before);
             cuframes_frame_release(before);
         }
         end = cuframes_frame_pts_ns(frame) == CROWD_END;
@@ -114,11 +118,25 @@ static void be_in_the_crowd(struct test_peer *test, void *argument)
 
 void crowd_start(struct crowd *crowd, bool complete)
 {
+    static const struct crowd_eyes processor;
+
+    crowd_start_with(crowd, complete, &processor);
+}
+
+void crowd_start_with(struct crowd *crowd, bool complete, const struct crowd_eyes *eyes)
+{
     crowd->board = mmap(NULL, sizeof(*crowd->board), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(crowd->board != MAP_FAILED);
     for (int i = 0; i < CROWD; i++) {
-        struct member member = {.board = crowd->board, .index = i, .complete = complete};
+        struct member member = {
+            .board = crowd->board,
+            .index = i,
+            .complete = complete,
+            .memory = eyes->memory[i],
+            .flags = eyes->flags[i],
+            .check = eyes->check[i] ? eyes->check[i] : check_pattern,
+        };
 
         test_spawn(&crowd->peers[i], be_in_the_crowd, &member, NULL);
     }

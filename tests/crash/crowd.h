@@ -28,10 +28,20 @@ struct crowd {
     struct test_peer peers[CROWD];
 };
 
+/* Where the crowd reads from, and how a frame is looked at. Zero is the processor. */
+struct crowd_eyes {
+    uint32_t memory[CROWD];
+    uint32_t flags[CROWD];
+    /* In the process of a member; NULL = check_pattern(). */
+    void (*check[CROWD])(const cuframes_frame_t *frame);
+};
+
 /* Starts the crowd: one reads the newest, one reads in order, one polls. Each follows whoever
  * publishes the key, holds the frame before while it takes the next, and checks both. With
  * `complete`, the one in order must get every frame of a publisher. */
 void crowd_start(struct crowd *crowd, bool complete);
+/* The same with other eyes, which stay the caller's. */
+void crowd_start_with(struct crowd *crowd, bool complete, const struct crowd_eyes *eyes);
 /* Waits until all are attached to somebody for the first time. */
 void crowd_wait(const struct crowd *crowd);
 /* All have seen the last frame, and went home content. */

@@ -13,10 +13,26 @@
 #include "base/point.h"
 #include "harness/harness.h"
 
+static const struct point points[] = {
+#define POINT(side, name, when) {side, name, when},
+#include "points.def"
+#undef POINT
+};
+
 static const char *armed;
 static int armed_nth, armed_signal;
 /* Shared with forks; any thread of theirs counts. */
 static atomic_int *visits;
+
+const struct point *point_next(enum point_side side, const struct point *previous)
+{
+    const struct point *end = points + sizeof(points) / sizeof(points[0]);
+
+    for (const struct point *p = previous ? previous + 1 : points; p < end; p++)
+        if (p->side == side)
+            return p;
+    return NULL;
+}
 
 void point_reset(void)
 {

@@ -11,88 +11,12 @@
 #include <unistd.h>
 
 #include "crowd.h"
+#include "fate.h"
 #include "harness/resources.h"
 #include "integration/support.h"
 #include "points.h"
 
-#define STOPPED_MS     300
 #define FRAMES_OF_LIFE 250
-
-enum when { MAKE, RUN, END };
-
-struct point {
-    const char *name;
-    enum when when;
-};
-
-static const struct point publisher_points[] = {
-#define PUBLISHER(name, when) {name, when},
-#define SUBSCRIBER(name)
-#define RANK(name)
-#include "points.def"
-#undef PUBLISHER
-#undef SUBSCRIBER
-#undef RANK
-};
-
-static const char *const subscriber_points[] = {
-#define PUBLISHER(name, when)
-#define SUBSCRIBER(name) name,
-#define RANK(name)
-#include "points.def"
-#undef PUBLISHER
-#undef SUBSCRIBER
-#undef RANK
-};
-
-static const char *const rank_points[] = {
-#define PUBLISHER(name, when)
-#define SUBSCRIBER(name)
-#define RANK(name) name,
-#include "points.def"
-#undef PUBLISHER
-#undef SUBSCRIBER
-#undef RANK
-};
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* One case of the matrix. */
-struct fate {
-    const char *point;
-    int nth;
-    int signal;
-    struct crowd_board *board;
-};
-
-/* Waits until the victim has met its fate: it has ended, or is stopped. False if it ended otherwise. */
-static bool has_met_fate(const struct test_peer *victim, int signal)
-{
-    siginfo_t info = {0};
-
-    CHECK_SYS(waitid(P_PID, (id_t)victim->pid, &info, WEXITED | WSTOPPED | WNOWAIT | WNOHANG));
-    if (info.si_pid == 0)
-        return false;
-    if (info.si_code == CLD_EXITED)
-        FAIL("the victim ended with status %d instead of dying", info.si_status);
-    CHECK_EQ(info.si_status, signal);
-    return true;
-}
-
-/* After a stop: goes on, and comes to a good end. After a kill: is gone. */
-static void bury(struct test_peer *victim, const struct fate *fate)
-{
-    if (fate->signal == SIGSTOP) {
-        test_continue(victim);
-        usleep(20000);
-        atomic_store(&fate->board->end, true);
-        test_join(victim);
-    } else {
-        int status = test_join_status(victim);
-
-        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    }
-}
 
 /* ---- a subscriber ---- */
 
@@ -125,7 +49,7 @@ static void be_a_doomed_subscriber(struct test_peer *test, void *argument)
 
     (void)test;
     point_arm(fate->point, fate->nth, fate->signal);
-    for (int round = 0; !atomic_load(&fate->board->end); round++) {
+    for (int round = 0; !atomic_load(fate->end); round++) {
         cuframes_subscriber_config_t config = {
             .key = CROWD_KEY,
             .mode = round % 2 ? CUFRAMES_MODE_STRICT_ORDER : CUFRAMES_MODE_NEWEST_ONLY,
@@ -157,7 +81,7 @@ static void subscriber_case(const char *point, int nth, int signal)
 
     point_reset();
     crowd_start(&crowd, policy == CUFRAMES_POLICY_STRICT_WAIT);
-    fate.board = crowd.board;
+    fate.end = &crowd.board->end;
     crowd_wait(&crowd);
     settle_pages();
     test_resources_take(&before);
@@ -190,9 +114,9 @@ static void subscriber_case(const char *point, int nth, int signal)
 
 static void all_subscriber_points(int signal)
 {
-    for (size_t i = 0; i < COUNT(subscriber_points); i++)
+    for (EACH_POINT(point, SUBSCRIBER))
         for (int nth = 1; nth <= 2; nth++)
-            subscriber_case(subscriber_points[i], nth, signal);
+            subscriber_case(point->name, nth, signal);
 }
 
 TEST(subscriber_killed_at_every_point, .timeout_s = 120)
@@ -246,7 +170,7 @@ static void publisher_case(const char *point, int nth, int signal)
 
     point_reset();
     crowd_start(&crowd, false);
-    fate.board = crowd.board;
+    fate.end = &crowd.board->end;
     test_spawn(&victim, be_a_doomed_publisher, &fate, NULL);
     WAIT_FOR(has_met_fate(&victim, signal), test_patience_ms());
     if (signal == SIGSTOP) {
@@ -267,18 +191,18 @@ static void publisher_case(const char *point, int nth, int signal)
 
 TEST(publisher_killed_at_every_point, .timeout_s = 120)
 {
-    for (size_t i = 0; i < COUNT(publisher_points); i++) {
-        publisher_case(publisher_points[i].name, 1, SIGKILL);
-        if (publisher_points[i].when == RUN)
-            publisher_case(publisher_points[i].name, 3, SIGKILL);
+    for (EACH_POINT(point, PUBLISHER)) {
+        publisher_case(point->name, 1, SIGKILL);
+        if (point->when == RUN)
+            publisher_case(point->name, 3, SIGKILL);
     }
 }
 
 TEST(publisher_stopped_at_every_point, .timeout_s = 120)
 {
-    for (size_t i = 0; i < COUNT(publisher_points); i++)
-        if (publisher_points[i].when == RUN)
-            publisher_case(publisher_points[i].name, 2, SIGSTOP);
+    for (EACH_POINT(point, PUBLISHER))
+        if (point->when == RUN)
+            publisher_case(point->name, 2, SIGSTOP);
 }
 
 /* ---- a rank of a group ---- */
@@ -396,13 +320,13 @@ static void rank_case(const char *point, int nth, int signal)
 
 TEST(rank_killed_at_every_point, .timeout_s = 180)
 {
-    for (size_t i = 0; i < COUNT(rank_points); i++)
+    for (EACH_POINT(point, RANK))
         for (int nth = 1; nth <= 3; nth += 2)
-            rank_case(rank_points[i], nth, SIGKILL);
+            rank_case(point->name, nth, SIGKILL);
 }
 
 TEST(rank_stopped_at_every_point, .timeout_s = 180)
 {
-    for (size_t i = 0; i < COUNT(rank_points); i++)
-        rank_case(rank_points[i], 2, SIGSTOP);
+    for (EACH_POINT(point, RANK))
+        rank_case(point->name, 2, SIGSTOP);
 }
