@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A publisher whose clients are the input: they connect, ask, attach, send anything with any
- * descriptors, scribble on their hold pages and go, while frames are published and the format
- * changes. One honest subscriber gets every frame, whatever they do; when they are gone nothing of
- * them is left.
+ * descriptors, scribble on their hold pages and packet pages and go, while frames and packets are
+ * published, the format and the streams change and the packet ring grows. One honest subscriber
+ * gets every frame and every packet, whatever they do; when they are gone nothing of them is left.
  */
 #include <poll.h>
 #include <sched.h>
@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/shm.h"
-#include "ring/layout.h"
+#include "channel/publisher.h"
 #include "script.h"
 
 enum { CLIENTS = 3, MOST_STEPS = 48 };
@@ -28,12 +28,14 @@ enum step {
     STEP_PUBLISH,
     STEP_CHANGE,
     STEP_LEAVE,
+    STEP_PUT,
+    STEP_STREAMS,
     STEP_COUNT,
 };
 
 struct client {
     int socket;
-    struct cf_map holds;
+    struct cf_map holds, packets; /* its pages, which it may write */
 };
 
 struct play {
@@ -44,7 +46,7 @@ struct play {
 /* Made once: a process has one channel for all inputs. */
 static cuframes_publisher_t *publisher;
 static cuframes_subscriber_t *honest;
-static int descriptors; /* of a channel with one subscriber */
+static int descriptors; /* of a channel with one subscriber, but for the packet generations */
 static cuframes_publisher_config_t config = {
     .key = "fuzz",
     .width = 32,
@@ -66,8 +68,30 @@ static int connect_one(void)
     return ends[1];
 }
 
+static void set_streams(uint8_t kind)
+{
+    const cuframes_stream_t streams[2] = {
+        {.codec_id = 27, .codec_name = "h264", .width = 32 + kind, .height = 16},
+        {.type = CUFRAMES_STREAM_AUDIO, .codec_id = 86018, .sample_rate = 8000, .channels = 1},
+    };
+
+    FUZZ_REQUIRE(cuframes_publisher_set_streams(publisher, streams, 1 + (kind & 1)) == CUFRAMES_OK);
+}
+
+/* Each packet generation that is kept has a descriptor of its parameters. */
+static int count_lasting_descriptors(void)
+{
+    return count_descriptors() - (int)publisher->packets->generation_count;
+}
+
 static void make_channel(void)
 {
+    /* A ring that has to grow for what it is asked to keep, and can. */
+    const cuframes_packet_ring_options_t packets = {.ring_slots = 8,
+                                                    .data_size = 4096,
+                                                    .max_packet_size = 1024,
+                                                    .keep_ms = 20,
+                                                    .max_data_size = 65536};
     cuframes_subscriber_config_t wanted = {.consumer_name = "honest",
                                            .mode = CUFRAMES_MODE_STRICT_ORDER};
 
@@ -75,11 +99,14 @@ static void make_channel(void)
         return;
     stray_descriptor();
     FUZZ_REQUIRE(cuframes_publisher_create(&config, &publisher) == CUFRAMES_OK);
+    FUZZ_REQUIRE(cuframes_publisher_enable_packets(publisher, &packets) == CUFRAMES_OK);
+    set_streams(0);
     FUZZ_REQUIRE(cuframes_subscriber_create_from_fd(&wanted, connect_one(), &honest) ==
                  CUFRAMES_OK);
+    FUZZ_REQUIRE(cuframes_subscriber_enable_packets(honest) == CUFRAMES_OK);
     /* What was sent with the answer is closed a moment later. */
     usleep(100000);
-    descriptors = count_descriptors();
+    descriptors = count_lasting_descriptors();
 }
 
 /* Publishes a frame that the honest subscriber must get. */
@@ -105,6 +132,33 @@ static void publish(void)
     } while (!err);
 }
 
+/* Publishes a packet that the honest subscriber must get. */
+static void put(uint8_t kind)
+{
+    uint8_t bytes[1024];
+    const cuframes_packet_desc_t desc = {.data = bytes,
+                                         .size = 1 + (size_t)(kind >> 1) * 8,
+                                         .pts_ns = CUFRAMES_NO_TIME,
+                                         .dts_ns = CUFRAMES_NO_TIME,
+                                         .flags = kind & 1 ? CUFRAMES_PKT_FLAG_KEY : 0};
+    static bool begun;
+    cuframes_packet_t *packet = NULL;
+    uint64_t seq;
+    int err;
+
+    memset(bytes, kind, sizeof(bytes));
+    FUZZ_REQUIRE(cuframes_publisher_send_packet(publisher, &desc, &seq) == CUFRAMES_OK);
+    /* Reading begins at a key frame. */
+    begun |= kind & 1;
+    if (!begun)
+        return;
+    err = cuframes_subscriber_next_packet(honest, &packet, 2000);
+    FUZZ_REQUIRE(err == CUFRAMES_OK);
+    FUZZ_REQUIRE(cuframes_packet_seq(packet) == seq && cuframes_packet_size(packet) == desc.size);
+    FUZZ_REQUIRE(memcmp(cuframes_packet_data(packet), bytes, desc.size) == 0);
+    cuframes_subscriber_release_packet(honest, packet);
+}
+
 /* Until the service thread has heard what was sent before: it answers a question that came later. */
 static void settle(void)
 {
@@ -120,11 +174,23 @@ static void settle(void)
     close(socket);
 }
 
+static struct cf_message make_message(uint8_t kind)
+{
+    static const enum cf_message_type types[8] = {
+        CF_MSG_ATTACH,         CF_MSG_ADOPTED,         CF_MSG_QUERY,           CF_MSG_WATCH,
+        CF_MSG_PACKETS_ENABLE, CF_MSG_PACKETS_ADOPTED, CF_MSG_PACKETS_ADOPTED, CF_MSG_ATTACH};
+    struct cf_message message = {.type = types[kind % 8]};
+
+    if (message.type == CF_MSG_ATTACH)
+        message.attach = (struct cf_msg_attach){.flags = kind >> 3 & 3, .mode = kind >> 5 & 1};
+    else if (message.type == CF_MSG_PACKETS_ENABLE)
+        message.packets_enable.flags = kind >> 3 & 3;
+    return message;
+}
+
 static void send_message(struct play *play, struct client *client)
 {
-    static const enum cf_message_type types[4] = {CF_MSG_ATTACH, CF_MSG_ADOPTED, CF_MSG_QUERY,
-                                                  CF_MSG_WATCH};
-    struct cf_message message = {.type = types[take_byte(&play->script) % 4]};
+    const struct cf_message message = make_message(take_byte(&play->script));
     uint8_t bytes[CF_WIRE_MAX_MESSAGE];
     size_t size = cf_message_encode(&message, bytes);
 
@@ -146,7 +212,13 @@ static void send_bytes(struct play *play, struct client *client)
     settle();
 }
 
-/* Takes one message, and keeps the hold page that may be with it. */
+static void keep_page(int fd, size_t size, struct cf_map *page)
+{
+    cf_map_release(page);
+    FUZZ_REQUIRE(cf_shm_attach("page", fd, size, CF_SHM_PEER_WRITES, page) == CUFRAMES_OK);
+}
+
+/* Takes one message, and keeps the page that may be with it. */
 static void receive(struct client *client)
 {
     struct cf_message message;
@@ -155,18 +227,28 @@ static void receive(struct client *client)
 
     if (cf_connection_receive(client->socket, &message, fds, &count, 0) != CUFRAMES_OK)
         return;
-    if (count > CF_FD_HOLDS) {
-        cf_map_release(&client->holds);
-        FUZZ_REQUIRE(cf_shm_attach("hold page", fds[CF_FD_HOLDS], sizeof(struct cf_hold_page),
-                                   CF_SHM_PEER_WRITES, &client->holds) == CUFRAMES_OK);
-    }
+    if ((message.type == CF_MSG_ATTACHED || message.type == CF_MSG_GENERATION) && count > 0)
+        keep_page(fds[CF_FD_HOLDS], sizeof(struct cf_hold_page), &client->holds);
+    if (message.type == CF_MSG_PACKETS && count > 0)
+        keep_page(fds[CF_PACKETS_FD_PAGE], sizeof(struct cf_packet_page), &client->packets);
     for (size_t i = 0; i < count; i++)
         close(fds[i]);
+}
+
+static void scribble_on_pages(struct play *play, struct client *client)
+{
+    if (take_byte(&play->script) % 4 == 0) {
+        if (client->packets.addr)
+            scribble(&play->script, client->packets.addr, sizeof(struct cf_packet_page));
+    } else if (client->holds.addr) {
+        scribble(&play->script, client->holds.addr, sizeof(struct cf_hold_page));
+    }
 }
 
 static void leave(struct client *client)
 {
     cf_map_release(&client->holds);
+    cf_map_release(&client->packets);
     cf_close(&client->socket);
 }
 
@@ -189,8 +271,7 @@ static void do_step(struct play *play, enum step step)
         receive(client);
         break;
     case STEP_SCRIBBLE:
-        if (client->holds.addr)
-            scribble(&play->script, client->holds.addr, sizeof(struct cf_hold_page));
+        scribble_on_pages(play, client);
         break;
     case STEP_CHANGE:
         config.height ^= 16 ^ 32;
@@ -198,6 +279,12 @@ static void do_step(struct play *play, enum step step)
         break;
     case STEP_LEAVE:
         leave(client);
+        break;
+    case STEP_PUT:
+        put(take_byte(&play->script));
+        break;
+    case STEP_STREAMS:
+        set_streams(take_byte(&play->script));
         break;
     default:
         publish();
@@ -212,11 +299,12 @@ static void check_end(void)
 
     for (;;) {
         FUZZ_REQUIRE(cuframes_publisher_stats(publisher, &stats) == CUFRAMES_OK);
-        if (stats.subscribers == 1 && stats.slots_held == 0 && count_descriptors() == descriptors)
+        if (stats.subscribers == 1 && stats.slots_held == 0 &&
+            count_lasting_descriptors() == descriptors)
             return;
         if (cf_now_ns() >= deadline) {
             fprintf(stderr, "%u subscribers, %u slots held, %d descriptors instead of %d\n",
-                    stats.subscribers, stats.slots_held, count_descriptors(), descriptors);
+                    stats.subscribers, stats.slots_held, count_lasting_descriptors(), descriptors);
             abort();
         }
         sched_yield();
@@ -260,6 +348,7 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
          STEP_SCRIBBLE,
          0,
          1,
+         1,
          64,
          0,
          1,
@@ -294,6 +383,41 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
          STEP_PUBLISH,
          0},
         {STEP_CONNECT, 2, STEP_RAW, 2, 0, 200, 3, STEP_RECEIVE, 2},
+        /* Frames and packets; then packets alone; then a page of its own. */
+        {STEP_CONNECT,
+         0,
+         STEP_SEND,
+         0,
+         8,
+         0,
+         STEP_SEND,
+         0,
+         12,
+         0,
+         STEP_RECEIVE,
+         0,
+         STEP_RECEIVE,
+         0,
+         STEP_SEND,
+         0,
+         5,
+         0,
+         STEP_PUT,
+         0,
+         1,
+         STEP_SCRIBBLE,
+         0,
+         0,
+         1,
+         0,
+         0,
+         3,
+         STEP_PUT,
+         0,
+         99},
+        {STEP_CONNECT, 1, STEP_SEND, 1,        16,       0, STEP_SEND, 1,          4, 0,
+         STEP_STREAMS, 1, 3,         STEP_PUT, 1,        1, STEP_SEND, 1,          5, 0,
+         STEP_SEND,    1, 5,         0,        STEP_PUT, 1, 255,       STEP_LEAVE, 1},
         {STEP_CONNECT, 0, STEP_SEND, 0, 0, 2, 16, 0, 65, 80, 0, 1, STEP_RECEIVE, 0, STEP_PUBLISH,
          0},
     };
