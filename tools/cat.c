@@ -390,7 +390,7 @@ int command_cat(int argc, char **argv)
     stop_on_signals();
     if (s.wants_packets)
         return run_packets(&s);
-    error = attach(&s.config, s.wait_s, &subscriber);
+    error = attach(&s.config, s.wait_s, s.seconds, &subscriber);
     if (error == CUFRAMES_ERR_WOULD_BLOCK)
         return TOOL_DONE;
     if (error)

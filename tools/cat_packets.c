@@ -80,7 +80,7 @@ int cat_packets(const struct cat_packets_settings *s)
     struct packet_sink sink = {.user = &pipe, .write = write_to_pipe};
     int error, rc;
 
-    error = packet_feed_open(&feed, &s->feed, &sink, s->wait_s);
+    error = packet_feed_open(&feed, &s->feed, &sink, s->wait_s, s->seconds);
     if (error == CUFRAMES_ERR_WOULD_BLOCK)
         return TOOL_DONE;
     if (error)

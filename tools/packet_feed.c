@@ -5,11 +5,13 @@
 #include <string.h>
 
 int packet_feed_open(struct packet_feed *feed, const struct packet_feed_settings *settings,
-                     const struct packet_sink *sink, double wait_s)
+                     const struct packet_sink *sink, double wait_s, double limit_s)
 {
+    static const cuframes_packet_options_t newest;
+
     feed->settings = settings;
     feed->sink = *sink;
-    return packet_attach(&settings->config, NULL, wait_s, &feed->subscriber);
+    return packet_attach(&settings->config, &newest, wait_s, limit_s, &feed->subscriber);
 }
 
 static enum packet_feed_result fail(struct packet_feed *feed, const char *sentence)

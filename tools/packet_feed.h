@@ -36,9 +36,9 @@ struct packet_feed {
     char error[512];
 };
 
-/* Attaches, waiting up to `wait_s`: an error of packet_attach(). */
+/* Attaches, waiting as packet_attach() does: an error of that. */
 int packet_feed_open(struct packet_feed *feed, const struct packet_feed_settings *settings,
-                     const struct packet_sink *sink, double wait_s);
+                     const struct packet_sink *sink, double wait_s, double limit_s);
 /* Writes the next packet into the sink. Deadline as for packet_next(). */
 enum packet_feed_result packet_feed_step(struct packet_feed *feed, int64_t deadline_ns);
 /* Ends the container if `whole`, and detaches. Safe on a feed that is all zeros. */

@@ -26,6 +26,9 @@
 #define STALL_NS    INT64_C(10000000000)
 /* Packets that one client may have in a row before the others have their turn. */
 #define TURN 64
+/* A publisher that is stopped holds everybody up for no longer than this, and is asked again later. */
+#define ANSWER_S     0.1
+#define ASK_AGAIN_NS INT64_C(500000000)
 /* For what is still to be sent when the channel ends. */
 #define GOODBYE_NS INT64_C(2000000000)
 
@@ -46,7 +49,8 @@ struct server {
     struct client *clients[MAX_CLIENTS];
     int count;
     unsigned accepted;
-    bool gone; /* the publisher is, for good */
+    int64_t ask_again_ns; /* when to try to attach a client after the publisher did not answer */
+    bool gone;            /* the publisher is, for good */
 };
 
 static bool append(void *user, const uint8_t *data, size_t size)
@@ -111,8 +115,14 @@ static bool send_some(struct client *client)
 static bool attach_client(struct server *server, struct client *client)
 {
     struct packet_sink sink = {.user = client, .write = append};
+    int error;
 
-    return packet_feed_open(&client->feed, &server->settings->feed, &sink, 0) == CUFRAMES_OK;
+    if (cuframes_now_ns() < server->ask_again_ns)
+        return false;
+    error = packet_feed_open(&client->feed, &server->settings->feed, &sink, 0, ANSWER_S);
+    if (error == CUFRAMES_ERR_TIMEOUT)
+        server->ask_again_ns = cuframes_now_ns() + ASK_AGAIN_NS;
+    return error == CUFRAMES_OK;
 }
 
 /* Reads packets for a client. NULL, or why it is to be dropped. */
@@ -291,7 +301,7 @@ static bool publisher_is_gone(const struct server *server)
 {
     const cuframes_subscriber_config_t *config = &server->settings->feed.config;
     cuframes_channel_report_t *channel = NULL;
-    int error = cuframes_query(config->runtime_dir, config->key, 0, &channel);
+    int error = cuframes_query(config->runtime_dir, config->key, (int32_t)(ANSWER_S * 1000), &channel);
 
     cuframes_channel_report_free(channel);
     return error == CUFRAMES_ERR_NOT_FOUND;
@@ -334,7 +344,7 @@ static int check_channel(const struct cat_packets_settings *s)
     struct packet_sink sink = {.user = &nobody, .write = append};
     enum packet_feed_result result = PACKET_FEED_WROTE;
     int64_t deadline_ns = cuframes_now_ns() + (int64_t)(s->wait_s * 1e9);
-    int error = packet_feed_open(&feed, &s->feed, &sink, s->wait_s);
+    int error = packet_feed_open(&feed, &s->feed, &sink, s->wait_s, s->seconds);
     int rc = TOOL_CONTINUE;
 
     if (error == CUFRAMES_ERR_WOULD_BLOCK)

@@ -225,7 +225,7 @@ int command_packets(int argc, char **argv)
     if (rc != TOOL_CONTINUE)
         return rc;
     stop_on_signals();
-    error = packet_attach(&s.config, &s.packets, s.wait_s, &subscriber);
+    error = packet_attach(&s.config, &s.packets, s.wait_s, s.seconds, &subscriber);
     if (error == CUFRAMES_ERR_WOULD_BLOCK)
         return TOOL_DONE;
     if (error)

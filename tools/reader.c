@@ -250,7 +250,7 @@ int reader_run(const struct reader_settings *settings, struct reader_result *res
         if (!reader.checksums)
             return report_failed("cannot write %s: %s", settings->checksum_path, strerror(errno));
     }
-    error = attach(&settings->config, settings->wait_s, &reader.subscriber);
+    error = attach(&settings->config, settings->wait_s, settings->seconds, &reader.subscriber);
     *attached = error == CUFRAMES_OK;
     if (error)
         return close_checksums(&reader, error == CUFRAMES_ERR_WOULD_BLOCK ? TOOL_DONE

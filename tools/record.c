@@ -216,7 +216,7 @@ int command_record(int argc, char **argv)
         return report_failed("%s: the file is there; --overwrite replaces it", s.path);
     stop_on_signals();
     signal(SIGXFSZ, SIG_IGN); /* a limit on the file's size is an error of write() */
-    error = packet_attach(&s.config, &s.packets, s.wait_s, &subscriber);
+    error = packet_attach(&s.config, &s.packets, s.wait_s, s.seconds, &subscriber);
     if (error == CUFRAMES_ERR_WOULD_BLOCK)
         return TOOL_DONE;
     if (error)

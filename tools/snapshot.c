@@ -134,7 +134,7 @@ static int take_newest(const struct settings *s, struct image *image, uint8_t **
     cuframes_subscriber_t *subscriber;
     cuframes_frame_t *frame;
     int rc;
-    int error = attach(&s->config, s->wait_s, &subscriber);
+    int error = attach(&s->config, s->wait_s, 0, &subscriber);
 
     if (error == CUFRAMES_ERR_WOULD_BLOCK)
         return report_failed("interrupted");

@@ -159,7 +159,7 @@ static int attach_with_holds(struct service *service)
         config.max_holds = (uint32_t)channel->info.max_holds;
         cuframes_channel_report_free(channel);
     }
-    error = attach(&config, s->wait_s, &service->subscriber);
+    error = attach(&config, s->wait_s, 0, &service->subscriber);
     if (error)
         return error;
     cuframes_subscriber_stats(service->subscriber, &stats);

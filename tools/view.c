@@ -300,7 +300,7 @@ static int run(struct window *window)
 {
     const struct settings *s = window->settings;
     int rc;
-    int error = attach(&s->config, s->wait_s, &window->subscriber);
+    int error = attach(&s->config, s->wait_s, 0, &window->subscriber);
 
     if (error == CUFRAMES_ERR_WOULD_BLOCK)
         return TOOL_DONE;

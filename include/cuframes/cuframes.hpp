@@ -331,6 +331,7 @@ struct SubscriberOptions {
     std::uint32_t every = 0;
     cuframes_memory_t memory = CUFRAMES_MEMORY_AUTO;
     std::string runtime_dir; /**< "" = the default */
+    const cuframes_connect_options_t *connect = nullptr; /**< borrowed */
 
     /** The same as a C structure; it points into these options. */
     cuframes_subscriber_config_t config() const noexcept
@@ -347,6 +348,7 @@ struct SubscriberOptions {
         result.every = every;
         result.memory = memory;
         result.runtime_dir = detail::or_null(runtime_dir);
+        result.connect = connect;
         return result;
     }
 };

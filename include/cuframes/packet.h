@@ -122,14 +122,17 @@ typedef struct cuframes_packet_options {
     uint32_t pre_roll_ms;
     /** Bit i: give packets of stream i; 0 = all. */
     uint32_t streams;
-    uint32_t _pad;
+    /** Longest wait for the publisher's answer, milliseconds; 0 = 1000, below 0 = for ever. */
+    int32_t timeout_ms;
     uint64_t _reserved[4];
 } cuframes_packet_options_t;
 
 /**
  * Begins to read packets. Key frames are those of the first video stream; without one every
  * packet is a start. NOT_FOUND when the publisher has no packets (with
- * CUFRAMES_SUBSCRIBER_RECONNECT, too). ALREADY_EXISTS the second time.
+ * CUFRAMES_SUBSCRIBER_RECONNECT, too). ALREADY_EXISTS the second time. TIMEOUT when the publisher
+ * does not answer (options->timeout_ms); the call may then be made again, and goes on waiting for the
+ * same answer.
  */
 CUFRAMES_API int cuframes_subscriber_enable_packets(cuframes_subscriber_t *subscriber);
 /** The same with options (NULL = the same as zeros). */

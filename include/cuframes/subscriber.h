@@ -41,6 +41,19 @@ enum {
     CUFRAMES_SUBSCRIBER_PACKETS_ONLY = 1u << 2
 };
 
+/** How to wait for a publisher. Zero-initialise it; zero means the default. */
+typedef struct cuframes_connect_options {
+    /** Asked while cuframes_subscriber_create() waits, at least every 50 ms, by the thread that waits;
+     *  not 0 ends the wait with WOULD_BLOCK. NULL = nobody is asked. */
+    int (*stop)(void *user);
+    void *user; /**< for `stop` */
+    /** Longest wait for the answer of a publisher that is there but says nothing (a process that is
+     *  stopped), milliseconds; then TIMEOUT. 0 = what connect_timeout_ms allows. */
+    int32_t answer_timeout_ms;
+    uint32_t _pad;
+    uint64_t _reserved[4];
+} cuframes_connect_options_t;
+
 /** How to subscribe. Zero-initialise it; zero means the default everywhere. The layout is ABI. */
 typedef struct cuframes_subscriber_config {
     const char *key;
@@ -51,9 +64,10 @@ typedef struct cuframes_subscriber_config {
      *  name), or CUFRAMES_GPU_OF_FRAMES. Another GPU than the frames' reads them in place where it
      *  has peer access. */
     int32_t cuda_device;
-    int32_t
-        connect_timeout_ms; /**< below 0 waits for ever, 0 fails at once with NOT_FOUND, above 0 with TIMEOUT */
-
+    /** How long to wait for a publisher and its answer. Below 0: for ever. 0: not at all, NOT_FOUND at
+     *  once where there is none; one that is there has a second to answer, then TIMEOUT. Above 0: so
+     *  many milliseconds for both together, then TIMEOUT. */
+    int32_t connect_timeout_ms;
     uint32_t flags; /**< CUFRAMES_SUBSCRIBER_… */
     uint32_t
         max_holds; /**< frames it wants to hold at once; 0 = as many as the channel grants, at most 4 */
@@ -62,12 +76,12 @@ typedef struct cuframes_subscriber_config {
     uint32_t
         memory; /**< cuframes_memory_t: what shall read them, CPU (HOST) or GPU; AUTO = what is there */
     const char *runtime_dir; /**< NULL = the default */
-    uint64_t _reserved[1];
+    const cuframes_connect_options_t *connect; /**< borrowed during create; NULL = the defaults */
 } cuframes_subscriber_config_t;
 
 /**
- * Attaches to a channel. Errors: INVALID_ARG; NOT_FOUND or TIMEOUT (no publisher, see
- * connect_timeout_ms); ALREADY_EXISTS (the name is in use); TOO_MANY (the channel is full, or
+ * Attaches to a channel. Errors: INVALID_ARG; NOT_FOUND or TIMEOUT (no publisher, or no answer, see
+ * connect_timeout_ms); WOULD_BLOCK (connect->stop said so); ALREADY_EXISTS (the name is in use); TOO_MANY (the channel is full, or
  * max_holds is more than it grants); NOT_FOUND also for a channel of packets alone, unless
  * CUFRAMES_SUBSCRIBER_PACKETS_ONLY is set; PERMISSION; PROTOCOL (another version, memory that is not
  * sealed, a description that does not add up); FORMAT (the frames are in GPU memory and the CPU is
@@ -80,7 +94,8 @@ CUFRAMES_API int cuframes_subscriber_create(const cuframes_subscriber_config_t *
 /**
  * The same over a connection that was made elsewhere: `fd` is a connected SOCK_SEQPACKET Unix
  * socket whose other end is with a publisher. It is consumed, also on failure. `config->key` may
- * be NULL; connect_timeout_ms bounds the publisher's answer (0 and below = 5 s). A subscriber
+ * be NULL; connect_timeout_ms bounds the publisher's answer (0 and below = 5 s: the connection may be
+ * on its way to it). A subscriber
  * made this way cannot reconnect: the flag is refused with INVALID_ARG.
  */
 CUFRAMES_API int cuframes_subscriber_create_from_fd(const cuframes_subscriber_config_t *config,

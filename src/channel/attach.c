@@ -305,7 +305,8 @@ int cf_attach(cuframes_subscriber_t *s, int64_t deadline_ns)
     if (s->state == CF_SUBSCRIBER_AWAY)
         err = connect_to_publisher(s);
     /* Too many wait to be let in: as if there were nobody yet. */
-    if (err == CUFRAMES_ERR_WOULD_BLOCK)
+    s->crowded = err == CUFRAMES_ERR_WOULD_BLOCK;
+    if (s->crowded)
         return CUFRAMES_ERR_NOT_FOUND;
     while (!err && s->state == CF_SUBSCRIBER_ATTACHING)
         err = cf_attach_listen(s, deadline_ns);

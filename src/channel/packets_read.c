@@ -16,9 +16,10 @@
 #include "channel/subscriber.h"
 #include "wire/connection.h"
 
-/* As in subscriber.c: between looks at the connection, and for an answer. */
-#define LOOK_MS   50
-#define ANSWER_MS 5000
+/* As in subscriber.c: between looks at the connection. */
+#define LOOK_MS 50
+/* For the answer of a publisher that is asked for packets, where the program says nothing else. */
+#define ANSWER_MS 1000
 /* After an overrun the oldest packets are about to go, too: so many parts of what is kept are not
  * gone back to. */
 #define MARGIN_PARTS 8
@@ -440,8 +441,8 @@ int cf_packets_next(cuframes_subscriber_t *s, cuframes_packet_t **packet, int32_
 /* Waits for the answer, and for the description of the newest generation. Under the lock. */
 static int await_packets(cuframes_subscriber_t *s)
 {
-    const int64_t deadline = cf_deadline(ANSWER_MS);
     struct cf_subscriber_packets *p = &s->packets;
+    const int64_t deadline = cf_deadline(p->options.timeout_ms ? p->options.timeout_ms : ANSWER_MS);
     int err = CUFRAMES_OK;
 
     while (!err) {
@@ -460,7 +461,7 @@ static int await_packets(cuframes_subscriber_t *s)
         err = cf_attach_listen(s, deadline);
     }
     if (err == CUFRAMES_ERR_TIMEOUT)
-        return cf_fail(err, "the publisher of %s did not answer in time", s->key);
+        return cf_endpoint_silent(s->key);
     cf_subscriber_lose(s, err);
     return err;
 }

@@ -147,10 +147,7 @@ static int receive(int socket, const char *key, enum cf_message_type type, int64
     for (size_t i = 0; !err && i < fd_count; i++)
         cf_close(&fds[i]);
     if (err == CUFRAMES_ERR_TIMEOUT || err == CUFRAMES_ERR_WOULD_BLOCK)
-        return cf_fail(CUFRAMES_ERR_TIMEOUT,
-                       "the publisher of the key \"%s\" did not answer in time: it is stopped, or "
-                       "very busy",
-                       key);
+        return cf_endpoint_silent(key);
     if (err == CUFRAMES_ERR_DISCONNECTED)
         return cf_fail(CUFRAMES_ERR_NOT_FOUND,
                        "the publisher of the key \"%s\" went away while it was asked", key);
@@ -218,10 +215,7 @@ static int connect_by(const char *dir, const char *key, int64_t deadline_ns, int
 
     while ((err = cf_endpoint_connect(dir, key, socket)) == CUFRAMES_ERR_WOULD_BLOCK) {
         if (cf_now_ns() >= deadline_ns)
-            return cf_fail(CUFRAMES_ERR_TIMEOUT,
-                           "the publisher of the key \"%s\" takes no connection: it is stopped, or "
-                           "very busy",
-                           key);
+            return cf_endpoint_silent(key);
         nanosleep(&pause, NULL);
     }
     return err;

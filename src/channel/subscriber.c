@@ -23,8 +23,6 @@
 /* Longest sleep before the connection is looked at: a publisher that was killed cannot wake its
  * subscribers, and a futex cannot be waited for together with a socket. */
 #define LOOK_MS 50
-/* How long a publisher may take to answer one that does not wait for it to appear. */
-#define ANSWER_MS 5000
 /* More bytes than a wake socket has room for messages. */
 #define MAX_WAKES 64
 /* Adaptive spin: its limits, and how often a thread that gave it up tries again. */
@@ -120,26 +118,6 @@ void cf_subscriber_destroy(cuframes_subscriber_t *s)
     cf_subscriber_unref(s);
 }
 
-/* Waits for a publisher and its answer as connect_timeout_ms says. */
-static int attach_first(cuframes_subscriber_t *s, int32_t timeout_ms)
-{
-    const int64_t deadline = cf_deadline(timeout_ms);
-    int err;
-
-    for (;;) {
-        err = cf_attach(s, timeout_ms == 0 ? cf_deadline(ANSWER_MS) : deadline);
-        /* DISCONNECTED: a publisher that went away while it was asked; another may come. */
-        if ((err != CUFRAMES_ERR_NOT_FOUND || s->refused) && err != CUFRAMES_ERR_DISCONNECTED)
-            return err;
-        if (timeout_ms == 0)
-            return CUFRAMES_ERR_NOT_FOUND;
-        if (cf_now_ns() >= deadline)
-            return cf_fail(CUFRAMES_ERR_TIMEOUT, "no publisher of %s in %s within %d ms", s->key,
-                           s->dir, timeout_ms);
-        cf_attach_await(s, deadline);
-    }
-}
-
 int cf_subscriber_create(const cuframes_subscriber_config_t *config,
                          cuframes_subscriber_t **subscriber)
 {
@@ -151,7 +129,7 @@ int cf_subscriber_create(const cuframes_subscriber_config_t *config,
     err = cf_runtime_dir_resolve(config->runtime_dir, s->dir);
     if (!err) {
         pthread_mutex_lock(&s->lock);
-        err = attach_first(s, config->connect_timeout_ms);
+        err = cf_connect(s, config);
         pthread_mutex_unlock(&s->lock);
     }
     if (err) {
@@ -168,7 +146,6 @@ int cf_subscriber_create_from_fd(const cuframes_subscriber_config_t *config, int
 {
     int CF_CLOSE socket = fd;
     cuframes_subscriber_t *s;
-    int32_t timeout = config->connect_timeout_ms > 0 ? config->connect_timeout_ms : ANSWER_MS;
     int err;
 
     if ((err = cf_connection_check(socket)) != 0)
@@ -178,8 +155,7 @@ int cf_subscriber_create_from_fd(const cuframes_subscriber_config_t *config, int
     if ((err = subscriber_new(config, &s)) != 0)
         return err;
     pthread_mutex_lock(&s->lock);
-    if ((err = cf_attach_over(s, cf_steal_fd(&socket))) == CUFRAMES_OK)
-        err = cf_attach(s, cf_deadline(timeout));
+    err = cf_connect_over(s, config, cf_steal_fd(&socket));
     pthread_mutex_unlock(&s->lock);
     if (err) {
         cf_subscriber_destroy(s);

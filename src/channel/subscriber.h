@@ -102,6 +102,7 @@ struct cuframes_subscriber {
     /* The connection. */
     enum cf_subscriber_state state;
     bool refused;  /* the error that ended it was the publisher's own word */
+    bool crowded;  /* somebody listens, but the queue of connections was full */
     bool leftover; /* lost by the reader of packets: frames that were announced can still be had */
     cuframes_channel_info_t info; /* of the view, or of a channel whose frames are not wanted */
     struct cf_link *link;         /* NULL when away */
@@ -176,6 +177,12 @@ void cf_attach_lose(cuframes_subscriber_t *subscriber);
 bool cf_attach_watch(cuframes_subscriber_t *subscriber);
 /* While away: waits for something to happen in the runtime directory, at most until the deadline. */
 void cf_attach_await(cuframes_subscriber_t *subscriber, int64_t deadline_ns);
+
+/* connect.c: the first attachment, waited for as the configuration says. Under the lock. */
+int cf_connect(cuframes_subscriber_t *subscriber, const cuframes_subscriber_config_t *config);
+/* The same over a connection that exists; consumes it. */
+int cf_connect_over(cuframes_subscriber_t *subscriber, const cuframes_subscriber_config_t *config,
+                    int socket);
 
 /* view.c */
 struct cf_link *cf_link_new(int socket); /* consumes; NULL = out of memory */

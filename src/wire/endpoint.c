@@ -376,6 +376,17 @@ static int connect_error(int errnum, const char *key, const char *path)
     }
 }
 
+int cf_endpoint_silent(const char *key)
+{
+    if (!*key)
+        return cf_fail(CUFRAMES_ERR_TIMEOUT,
+                       "the publisher at the other end of the connection does not answer: it is "
+                       "stopped, or very busy");
+    return cf_fail(CUFRAMES_ERR_TIMEOUT,
+                   "the publisher of the key \"%s\" does not answer: it is stopped, or very busy",
+                   key);
+}
+
 int cf_endpoint_connect(const char *dir, const char *key, int *socket)
 {
     struct sockaddr_un address;

@@ -57,3 +57,6 @@ void cf_endpoint_close(struct cf_endpoint *endpoint);
 /* Connects (non-blocking, close-on-exec) to the publisher of a key. NOT_FOUND if nobody listens,
  * PERMISSION, PROTOCOL if the socket is not SOCK_SEQPACKET (an older cuframes). */
 int cf_endpoint_connect(const char *dir, const char *key, int *socket);
+
+/* Whoever listens there did not answer in time. Returns TIMEOUT, with the sentence. */
+int cf_endpoint_silent(const char *key);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -530,17 +531,94 @@ TEST(older_publisher_is_named)
     cuframes_publisher_destroy(make_publisher(&own));
 }
 
+static void check_silence(const cuframes_subscriber_config_t *config, int64_t least_ms,
+                          int64_t most_ms)
+{
+    cuframes_subscriber_t *reader = NULL;
+    int64_t began = cuframes_now_ns(), took_ms;
+
+    CHECK_ERR_SAYS(cuframes_subscriber_create(config, &reader), CUFRAMES_ERR_TIMEOUT,
+                   "\"mute\" does not answer");
+    took_ms = (cuframes_now_ns() - began) / 1000000;
+    CHECK_GE(took_ms, least_ms);
+    CHECK_LT(took_ms, most_ms);
+}
+
 TEST(publisher_that_does_not_answer)
 {
     cuframes_subscriber_config_t config = reader_config("mute", CUFRAMES_MODE_NEWEST_ONLY);
     int listener = raw_listen("mute", SOCK_SEQPACKET);
     cuframes_channel_report_t *report = NULL;
-    cuframes_subscriber_t *reader = NULL;
 
     config.connect_timeout_ms = 100;
-    CHECK_ERR(cuframes_subscriber_create(&config, &reader), CUFRAMES_ERR_TIMEOUT);
-    CHECK(*cuframes_last_error());
-    CHECK_ERR(cuframes_query(NULL, "mute", 100, &report), CUFRAMES_ERR_TIMEOUT);
+    check_silence(&config, 100, 2000);
+    CHECK_ERR_SAYS(cuframes_query(NULL, "mute", 100, &report), CUFRAMES_ERR_TIMEOUT,
+                   "does not answer");
+    /* Without a wait, too, it has a moment. */
+    config.connect_timeout_ms = 0;
+    check_silence(&config, 900, 3000);
+    /* Whatever may be waited for one to come. */
+    config.connect = &(cuframes_connect_options_t){.answer_timeout_ms = 50};
+    check_silence(&config, 50, 900);
+    config.connect_timeout_ms = -1;
+    check_silence(&config, 50, 900);
+    close(listener);
+    test_may_remain("mute.sock");
+}
+
+/* Its queue is full: nobody comes even so far as to be heard. */
+TEST(publisher_that_takes_no_connection)
+{
+    cuframes_subscriber_config_t config = reader_config("mute", CUFRAMES_MODE_NEWEST_ONLY);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int listener = raw_listen("mute", SOCK_SEQPACKET);
+    int waiting[8];
+
+    CHECK_SYS(listen(listener, 0));
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", test_runtime_path("mute.sock"));
+    for (size_t i = 0; i < 8; i++) {
+        waiting[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        CHECK_SYS(waiting[i]);
+        connect(waiting[i], (struct sockaddr *)&address, sizeof(address));
+    }
+    check_silence(&config, 900, 3000);
+    config.connect_timeout_ms = 100;
+    check_silence(&config, 100, 900);
+    for (size_t i = 0; i < 8; i++)
+        close(waiting[i]);
+    close(listener);
+    test_may_remain("mute.sock");
+}
+
+static int stop_at_the_third(void *user)
+{
+    int *asked = user;
+
+    return ++*asked >= 3;
+}
+
+TEST(a_wait_for_a_publisher_can_be_ended)
+{
+    cuframes_subscriber_config_t config = reader_config("mute", CUFRAMES_MODE_NEWEST_ONLY);
+    int asked = 0;
+    cuframes_connect_options_t connect = {.stop = stop_at_the_third, .user = &asked};
+    cuframes_subscriber_t *reader = NULL;
+    int listener;
+
+    /* For one to come. */
+    config.connect_timeout_ms = -1;
+    config.connect = &connect;
+    CHECK_ERR_SAYS(cuframes_subscriber_create(&config, &reader), CUFRAMES_ERR_WOULD_BLOCK, "ended");
+    CHECK_EQ(asked, 3);
+    /* And for its answer: over one connection, however often is asked. */
+    listener = raw_listen("mute", SOCK_SEQPACKET);
+    asked = 0;
+    CHECK_ERR_SAYS(cuframes_subscriber_create(&config, &reader), CUFRAMES_ERR_WOULD_BLOCK, "ended");
+    CHECK_EQ(asked, 3);
+    close(CHECK_SYS(accept4(listener, NULL, NULL, SOCK_CLOEXEC)));
+    CHECK_SYS(fcntl(listener, F_SETFL, O_NONBLOCK));
+    CHECK_EQ(accept(listener, NULL, NULL), -1);
+    CHECK(!reader);
     close(listener);
     test_may_remain("mute.sock");
 }

@@ -33,6 +33,7 @@ struct offer {
 struct plot {
     void (*spoil)(struct offer *offer);                  /* before it is sent */
     void (*afterwards)(struct offer *offer, int socket); /* once it has been taken */
+    bool late;                                           /* not sent before a word comes */
 };
 
 static struct cf_packet_ring_header *header_of(struct offer *o)
@@ -109,6 +110,8 @@ static void run_plot(struct test_peer *test, void *argument)
     CHECK_OK(raw_receive(socket, &asked, NULL, NULL));
     CHECK_EQ(asked.type, CF_MSG_PACKETS_ENABLE);
     make_offer(&o);
+    if (plot->late)
+        CHECK_HEAR(test, 1);
     if (plot->spoil)
         plot->spoil(&o);
     send_with(socket, &o.packets, o.fds, o.fd_count);
@@ -182,6 +185,29 @@ TEST(publisher_made_by_hand_is_understood)
     EXPECT_NO_PACKET(reader);
     test_kill(&peer);
     EXPECT_PACKET_ERROR(reader, CUFRAMES_ERR_DISCONNECTED);
+    cuframes_subscriber_destroy(reader);
+}
+
+TEST(publisher_that_does_not_answer_is_waited_for_again)
+{
+    const cuframes_packet_options_t options = {.timeout_ms = 50};
+    struct plot plot = {.late = true};
+    cuframes_subscriber_t *reader;
+    struct test_peer peer;
+    int64_t began = cuframes_now_ns();
+
+    spawn_plot(&peer, &plot);
+    reader = attach();
+    CHECK_ERR_SAYS(cuframes_subscriber_enable_packets_from(reader, &options), CUFRAMES_ERR_TIMEOUT,
+                   "\"cam\" does not answer");
+    CHECK_ERR(cuframes_subscriber_enable_packets_from(reader, &options), CUFRAMES_ERR_TIMEOUT);
+    CHECK_LT(cuframes_now_ns() - began, INT64_C(900000000));
+    CHECK_ERR(cuframes_subscriber_enable_packets(reader), CUFRAMES_ERR_TIMEOUT);
+    CHECK_GE(cuframes_now_ns() - began, INT64_C(1000000000));
+    test_say(&peer, 1);
+    CHECK_OK(cuframes_subscriber_enable_packets(reader));
+    expect_hand_made(reader);
+    test_kill(&peer);
     cuframes_subscriber_destroy(reader);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The library's waits are cut into pieces of STOP_POLL_MS, so that a signal is seen between them.
+ * Waits for frames are cut into pieces of STOP_POLL_MS, so that a signal is seen between them.
  */
 #include "common/attach.h"
+
+#include <math.h>
 
 #include "common/report.h"
 #include "common/stop.h"
@@ -19,30 +21,39 @@ static void tell_of_copies(const cuframes_subscriber_t *subscriber)
         report("the frames are in GPU memory: each one is copied to the host for this reader");
 }
 
-int attach(const cuframes_subscriber_config_t *config, double wait_s,
+static int asked_to_stop(void *user)
+{
+    (void)user;
+    return stop_requested();
+}
+
+/* Rounded up: 0 would not wait at all. */
+static int32_t milliseconds(double seconds)
+{
+    return (int32_t)ceil(seconds * 1e3);
+}
+
+double attach_answer_s(double wait_s, double limit_s)
+{
+    double answer_s = wait_s > ATTACH_ANSWER_S ? wait_s : ATTACH_ANSWER_S;
+
+    return limit_s > 0 && limit_s < answer_s ? limit_s : answer_s;
+}
+
+int attach(const cuframes_subscriber_config_t *config, double wait_s, double limit_s,
            cuframes_subscriber_t **subscriber)
 {
-    int64_t deadline = cuframes_now_ns() + (int64_t)(wait_s * 1e9);
-    cuframes_subscriber_config_t one_try = *config;
+    const cuframes_connect_options_t connect = {
+        .stop = asked_to_stop, .answer_timeout_ms = milliseconds(attach_answer_s(wait_s, limit_s))};
+    cuframes_subscriber_config_t waiting = *config;
     int error;
 
-    for (;;) {
-        int64_t left_ms = (deadline - cuframes_now_ns()) / 1000000;
-
-        if (stop_requested())
-            return CUFRAMES_ERR_WOULD_BLOCK;
-        if (left_ms > STOP_POLL_MS)
-            left_ms = STOP_POLL_MS;
-        /* 0 at the end: the sentence then tells of a channel that is not there, not of the time
-         * that the last piece was long. */
-        one_try.connect_timeout_ms = left_ms > 0 ? (int32_t)left_ms : 0;
-        error = cuframes_subscriber_create(&one_try, subscriber);
-        if (!error)
-            tell_of_copies(*subscriber);
-        /* NOT_FOUND before the time is over is a publisher's own word, and stays so. */
-        if (left_ms <= 0 || error != CUFRAMES_ERR_TIMEOUT)
-            return error;
-    }
+    waiting.connect = &connect;
+    waiting.connect_timeout_ms = milliseconds(wait_s);
+    error = cuframes_subscriber_create(&waiting, subscriber);
+    if (!error)
+        tell_of_copies(*subscriber);
+    return error;
 }
 
 int attach_next(cuframes_subscriber_t *subscriber, int64_t deadline_ns, cuframes_frame_t **frame)

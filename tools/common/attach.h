@@ -9,12 +9,19 @@
 #define ATTACH_DEFAULT_WAIT_S 5.0
 #define ATTACH_WAIT_HELP      "wait so long for the channel to come (default 5)"
 
+/* A publisher that is not waited for has so long to answer, too. */
+#define ATTACH_ANSWER_S 1.0
+
 /*
- * Waits up to `wait_s` seconds for the publisher. Returns CUFRAMES_OK, the library's error, or
- * CUFRAMES_ERR_WOULD_BLOCK when a signal came. `config->connect_timeout_ms` is not used.
+ * Waits up to `wait_s` seconds for the publisher. One that is there but does not answer is not waited
+ * for longer than `limit_s`, the time after which the tool is to end (0 = it has none). Returns
+ * CUFRAMES_OK, the library's error, or CUFRAMES_ERR_WOULD_BLOCK when a signal came. How `config` says
+ * to connect is not used.
  */
-int attach(const cuframes_subscriber_config_t *config, double wait_s,
+int attach(const cuframes_subscriber_config_t *config, double wait_s, double limit_s,
            cuframes_subscriber_t **subscriber);
+/* How long a publisher's answer may take, in seconds. */
+double attach_answer_s(double wait_s, double limit_s);
 
 /* For a reader that looks at pixels: frames in GPU memory are copied to the host for it, which
  * attach() says on stderr. */

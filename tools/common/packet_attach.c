@@ -13,29 +13,45 @@
 #define RING_PATIENCE_NS INT64_C(1000000000)
 #define RING_LOOK_NS     (20 * 1000 * 1000)
 
+/* One piece of the wait. True: again. */
+static bool is_to_wait(int error, int64_t now_ns, int64_t began_ns, double answer_s)
+{
+    if (error == CUFRAMES_ERR_TIMEOUT)
+        return (double)(now_ns - began_ns) < answer_s * 1e9;
+    return error == CUFRAMES_ERR_NOT_FOUND && now_ns - began_ns < RING_PATIENCE_NS &&
+           stop_sleep_until(now_ns + RING_LOOK_NS);
+}
+
+static int enable(cuframes_subscriber_t *subscriber, const cuframes_packet_options_t *options,
+                  double answer_s)
+{
+    cuframes_packet_options_t piece = *options;
+    int64_t began_ns = cuframes_now_ns();
+    int error;
+
+    piece.timeout_ms = STOP_POLL_MS;
+    do {
+        error = cuframes_subscriber_enable_packets_from(subscriber, &piece);
+        if (error && stop_requested())
+            return CUFRAMES_ERR_WOULD_BLOCK;
+    } while (is_to_wait(error, cuframes_now_ns(), began_ns, answer_s));
+    return error;
+}
+
 int packet_attach(const cuframes_subscriber_config_t *config,
-                  const cuframes_packet_options_t *options, double wait_s,
+                  const cuframes_packet_options_t *options, double wait_s, double limit_s,
                   cuframes_subscriber_t **subscriber)
 {
-    int64_t deadline;
-    int error = attach(config, wait_s, subscriber);
+    cuframes_subscriber_t *attached;
+    int error = attach(config, wait_s, limit_s, &attached);
 
     if (error)
         return error;
-    deadline = cuframes_now_ns() + RING_PATIENCE_NS;
-    for (;;) {
-        error = cuframes_subscriber_enable_packets_from(*subscriber, options);
-        if (error != CUFRAMES_ERR_NOT_FOUND || cuframes_now_ns() > deadline)
-            break;
-        if (!stop_sleep_until(cuframes_now_ns() + RING_LOOK_NS)) {
-            error = CUFRAMES_ERR_WOULD_BLOCK;
-            break;
-        }
-    }
-    if (error) {
-        cuframes_subscriber_destroy(*subscriber);
-        *subscriber = NULL;
-    }
+    error = enable(attached, options, attach_answer_s(wait_s, limit_s));
+    if (error)
+        cuframes_subscriber_destroy(attached);
+    else
+        *subscriber = attached;
     return error;
 }
 

@@ -10,11 +10,11 @@
 #include <cuframes/cuframes.h>
 
 /*
- * Waits up to `wait_s` seconds for the publisher, and a moment more for its packets: an ingester
- * has the channel first. Errors as attach().
+ * Waits for the publisher as attach() does, and a moment more for its packets: an ingester has the
+ * channel first. Errors as attach().
  */
 int packet_attach(const cuframes_subscriber_config_t *config,
-                  const cuframes_packet_options_t *options, double wait_s,
+                  const cuframes_packet_options_t *options, double wait_s, double limit_s,
                   cuframes_subscriber_t **subscriber);
 
 /* The next packet; deadline and errors as attach_next(). */
