@@ -273,6 +273,9 @@ int cf_group_exchange(cuframes_group_t *group, const void *data, size_t size,
         uint64_t n = atomic_load_explicit(&cf_board_rank(board, group->size, rank)->bytes[turn],
                                           memory_order_relaxed);
 
+        /* Others can write there, too: what is copied into the region is what was given. */
+        if (rank == group->rank)
+            n = size;
         if (n > CUFRAMES_GROUP_MAX_BYTES) {
             cf_board_break(board, group->size, CF_BOARD_NONSENSE, rank);
             return cf_group_broken(group);

@@ -14,7 +14,7 @@
 
 #include "base/fd.h"
 #include "fake_publisher.h"
-#include "wire/endpoint.h"
+#include "place.h"
 
 enum { MOST_STEPS = 64, MOST_PACKETS = 4 };
 
@@ -62,28 +62,6 @@ struct play {
     cuframes_packet_t *packets[MOST_PACKETS];
     bool enabled;
 };
-
-/* The name is taken once: it costs more than an input. */
-static char directory[64];
-static struct cf_endpoint endpoint = {.socket = -1};
-
-static void remove_directory(void)
-{
-    cf_endpoint_close(&endpoint);
-    rmdir(directory);
-}
-
-static void take_name(void)
-{
-    const char *parent = getenv("TMPDIR");
-
-    if (endpoint.socket >= 0)
-        return;
-    snprintf(directory, sizeof(directory), "%s/cuframes-fuzz-XXXXXX", parent ? parent : "/tmp");
-    FUZZ_REQUIRE(mkdtemp(directory));
-    FUZZ_REQUIRE(cf_endpoint_listen(directory, "cam", 0600, NULL, &endpoint) == CUFRAMES_OK);
-    atexit(remove_directory);
-}
 
 /* ---- what a program does with what it gets ---- */
 
@@ -263,20 +241,12 @@ static void hang_up(struct play *play)
 /* Takes a connection that a subscriber has made by name. */
 static void accept_one(struct play *play)
 {
-    int socket = accept4(endpoint.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int socket = place_accept();
 
     if (socket < 0)
         return;
     hang_up(play);
     play->fake.socket = socket;
-}
-
-static void refuse_all(void)
-{
-    int socket;
-
-    while ((socket = accept4(endpoint.socket, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-        close(socket);
 }
 
 static void do_step(struct play *play, enum step step)
@@ -357,7 +327,7 @@ static void answer(struct play *play)
 /* The publisher's side while a subscriber connects by name, which waits for its answer. */
 static void *answer_by_name(void *arg)
 {
-    struct pollfd poller = {.fd = endpoint.socket, .events = POLLIN};
+    struct pollfd poller = {.fd = place.socket, .events = POLLIN};
     struct play *play = arg;
 
     poll(&poller, 1, 1000);
@@ -372,7 +342,7 @@ static int create_by_name(struct play *play, cuframes_subscriber_config_t *confi
     int err;
 
     config->key = "cam";
-    config->runtime_dir = directory;
+    config->runtime_dir = place_directory;
     config->flags |= CUFRAMES_SUBSCRIBER_RECONNECT;
     FUZZ_REQUIRE(pthread_create(&thread, NULL, answer_by_name, play) == 0);
     err = cuframes_subscriber_create(config, &play->subscriber);
@@ -426,7 +396,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct play play = {.script = {data, data + size}, .end = -1};
     int before;
 
-    take_name();
+    place_take();
     fake_init(&play.fake);
     before = count_descriptors();
     play.kind = take_byte(&play.script);
@@ -438,7 +408,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     let_go(&play);
     cf_close(&play.end);
     fake_fini(&play.fake);
-    refuse_all();
+    place_refuse();
     FUZZ_REQUIRE(count_descriptors() == before);
     return 0;
 }
