@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "format.h"
 
+#include "gstcuda.h"
+
 static const struct {
     cuframes_format_t format;
     GstVideoFormat gst;
@@ -19,6 +21,16 @@ static const struct {
 
 /* H.273's code point for "unspecified", where cuframes has 0. */
 #define H273_UNSPECIFIED 2
+
+GstCaps *gst_cuframes_template_caps(void)
+{
+    GstCaps *caps = gst_caps_from_string(GST_VIDEO_CAPS_MAKE(GST_CUFRAMES_FORMATS));
+
+    if (gst_cuframes_cuda_library())
+        gst_caps_append(caps, gst_caps_from_string(GST_VIDEO_CAPS_MAKE_WITH_FEATURES(
+                                  GST_CUFRAMES_CUDA_FEATURE, GST_CUFRAMES_CUDA_FORMATS)));
+    return caps;
+}
 
 GstVideoFormat gst_cuframes_format_to_gst(cuframes_format_t format)
 {
@@ -49,7 +61,7 @@ gboolean gst_cuframes_picture_equal(const GstCuframesPicture *a, const GstCufram
 {
     return a->format == b->format && a->width == b->width && a->height == b->height &&
            a->fps_num == b->fps_num && a->fps_den == b->fps_den && a->par_num == b->par_num &&
-           a->par_den == b->par_den && color_equal(&a->color, &b->color);
+           a->par_den == b->par_den && a->cuda == b->cuda && color_equal(&a->color, &b->color);
 }
 
 static gboolean color_known(const cuframes_color_t *color)
@@ -116,6 +128,8 @@ GstCaps *gst_cuframes_picture_to_caps(const GstCuframesPicture *picture)
     gst_structure_remove_field(gst_caps_get_structure(caps, 0), "chroma-site");
     if (!color_known(&picture->color))
         gst_structure_remove_field(gst_caps_get_structure(caps, 0), "colorimetry");
+    if (picture->cuda)
+        gst_caps_set_features_simple(caps, gst_caps_features_new(GST_CUFRAMES_CUDA_FEATURE, NULL));
     return caps;
 }
 
@@ -124,7 +138,9 @@ gboolean gst_cuframes_picture_from_caps(const GstCaps *caps, const GstVideoInfo 
 {
     const GstStructure *structure = gst_caps_get_structure(caps, 0);
     GstCuframesPicture made = {.width = GST_VIDEO_INFO_WIDTH(info),
-                               .height = GST_VIDEO_INFO_HEIGHT(info)};
+                               .height = GST_VIDEO_INFO_HEIGHT(info),
+                               .cuda = gst_caps_features_contains(gst_caps_get_features(caps, 0),
+                                                                  GST_CUFRAMES_CUDA_FEATURE)};
 
     if (!gst_cuframes_format_from_gst(GST_VIDEO_INFO_FORMAT(info), &made.format))
         return FALSE;

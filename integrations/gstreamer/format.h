@@ -12,6 +12,12 @@
 #define GST_CUFRAMES_FORMATS                                                                       \
     "{ NV12, I420, RGB, BGR, RGBA, GRAY8, P010_10LE, Y444, BGRA, GRAY16_LE }"
 
+/* And in GPU memory, where GStreamer's CUDA elements know fewer. */
+#define GST_CUFRAMES_CUDA_FORMATS "{ NV12, I420, RGB, BGR, RGBA, P010_10LE, Y444, BGRA }"
+
+/* Caps of a pad for pictures; with GPU memory where GStreamer's CUDA library is there. */
+GstCaps *gst_cuframes_template_caps(void);
+
 /* GST_VIDEO_FORMAT_UNKNOWN for a format that this plug-in does not know. */
 GstVideoFormat gst_cuframes_format_to_gst(cuframes_format_t format);
 gboolean gst_cuframes_format_from_gst(GstVideoFormat gst, cuframes_format_t *format);
@@ -23,6 +29,7 @@ typedef struct {
     gint fps_num, fps_den; /* 0/0 = unknown */
     gint par_num, par_den; /* 0/0 = unknown */
     cuframes_color_t color;
+    gboolean cuda; /* in GPU memory */
 } GstCuframesPicture;
 
 gboolean gst_cuframes_picture_equal(const GstCuframesPicture *a, const GstCuframesPicture *b);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "holds.h"
 
+#include "cuda_memory.h"
+
 struct GstCuframesHolds {
     gatomicrefcount refs;
     GMutex lock;
@@ -76,7 +78,9 @@ static void give_back(gpointer data)
     struct held *held = data;
     GstCuframesHolds *holds = held->holds;
 
-    cuframes_frame_release(held->frame);
+    /* Behind the context's NULL stream: elements may have let go of what their streams still read. */
+    if (cuframes_frame_release_stream(held->frame, NULL) != CUFRAMES_OK)
+        cuframes_frame_release(held->frame);
     g_free(held);
     g_mutex_lock(&holds->lock);
     holds->count--;
@@ -85,18 +89,34 @@ static void give_back(gpointer data)
     gst_cuframes_holds_unref(holds);
 }
 
-static GstMemory *hold_memory(GstCuframesHolds *holds, cuframes_frame_t *frame)
+static struct held *hold(GstCuframesHolds *holds, cuframes_frame_t *frame)
 {
     struct held *held = g_new(struct held, 1);
-    gsize size = cuframes_frame_data_size(frame);
 
     g_atomic_ref_count_inc(&holds->refs);
     *held = (struct held){.holds = holds, .frame = frame};
     g_mutex_lock(&holds->lock);
     holds->count++;
     g_mutex_unlock(&holds->lock);
-    return gst_memory_new_wrapped(GST_MEMORY_FLAG_READONLY, (gpointer)cuframes_frame_data(frame),
-                                  size, 0, size, held, give_back);
+    return held;
+}
+
+/* Owns what is held. */
+static GstMemory *hold_memory(struct held *held, const GstVideoInfo *placed,
+                              GstCudaContext *context)
+{
+    gpointer data = (gpointer)cuframes_frame_data(held->frame);
+    gsize size = cuframes_frame_data_size(held->frame);
+    GstMemory *memory;
+
+    if (cuframes_frame_memory(held->frame) != CUFRAMES_MEMORY_CUDA)
+        return gst_memory_new_wrapped(GST_MEMORY_FLAG_READONLY, data, size, 0, size, held,
+                                      give_back);
+    memory = gst_cuframes_cuda_wrap(context, placed, (guint64)(guintptr)data, size,
+                                    GST_MEMORY_FLAG_READONLY, held, give_back);
+    if (!memory)
+        give_back(held);
+    return memory;
 }
 
 static guint plane_places(const cuframes_frame_t *frame, gsize *offsets, gint *strides)
@@ -128,16 +148,20 @@ gboolean gst_cuframes_frame_is_plain(const cuframes_frame_t *frame, const GstVid
 }
 
 GstBuffer *gst_cuframes_holds_wrap(GstCuframesHolds *holds, cuframes_frame_t *frame,
-                                   const GstVideoInfo *info)
+                                   const GstVideoInfo *info, GstCudaContext *context)
 {
-    GstBuffer *buffer = gst_buffer_new();
-    gsize offsets[GST_VIDEO_MAX_PLANES];
-    gint strides[GST_VIDEO_MAX_PLANES];
-    guint count = plane_places(frame, offsets, strides);
+    GstVideoInfo placed = *info;
+    guint count = plane_places(frame, placed.offset, placed.stride);
+    GstMemory *memory = hold_memory(hold(holds, frame), &placed, context);
+    GstBuffer *buffer;
 
-    gst_buffer_append_memory(buffer, hold_memory(holds, frame));
+    if (!memory)
+        return NULL;
+    buffer = gst_buffer_new();
+    gst_buffer_append_memory(buffer, memory);
     gst_buffer_add_video_meta_full(buffer, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_INFO_FORMAT(info),
                                    (guint)GST_VIDEO_INFO_WIDTH(info),
-                                   (guint)GST_VIDEO_INFO_HEIGHT(info), count, offsets, strides);
+                                   (guint)GST_VIDEO_INFO_HEIGHT(info), count, placed.offset,
+                                   placed.stride);
     return buffer;
 }

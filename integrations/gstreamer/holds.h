@@ -11,6 +11,8 @@
 #include <cuframes/cuframes.h>
 #include <gst/video/video.h>
 
+#include "gstcuda.h"
+
 typedef struct GstCuframesHolds GstCuframesHolds;
 
 GstCuframesHolds *gst_cuframes_holds_new(void);
@@ -27,10 +29,11 @@ gboolean gst_cuframes_holds_wait(GstCuframesHolds *holds, guint limit, gint64 ti
 void gst_cuframes_holds_interrupt(GstCuframesHolds *holds, gboolean on);
 
 /*
- * A buffer over `frame` in host memory, which is consumed: read-only memory and a GstVideoMeta
- * that says where the visible planes are.
+ * A buffer over `frame`, which is consumed: read-only memory and a GstVideoMeta that says where the
+ * visible planes are. A frame in GPU memory is GstCudaMemory of `context`, and goes back when what is
+ * under way there is done. NULL if it is too large for that.
  */
 GstBuffer *gst_cuframes_holds_wrap(GstCuframesHolds *holds, cuframes_frame_t *frame,
-                                   const GstVideoInfo *info);
+                                   const GstVideoInfo *info, GstCudaContext *context);
 /* Whether the planes of `frame` lie where GStreamer expects them without a GstVideoMeta. */
 gboolean gst_cuframes_frame_is_plain(const cuframes_frame_t *frame, const GstVideoInfo *info);

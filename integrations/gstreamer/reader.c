@@ -10,6 +10,8 @@
 /* Between two looks for a channel that is not there. */
 #define ATTACH_INTERVAL    (50 * GST_MSECOND)
 #define DEFAULT_TIMEOUT_MS 5000
+/* For a publisher's answer. */
+#define QUERY_MS 1000
 
 #define FIELD(name) (offset + G_STRUCT_OFFSET(GstCuframesReader, settings.name))
 
@@ -96,14 +98,16 @@ static void take_subscriber(GstCuframesReader *reader, cuframes_subscriber_t *su
     GST_INFO_OBJECT(reader->element, "attached as \"%s\"", cuframes_subscriber_name(subscriber));
 }
 
-/* Looks for the channel until it is there. */
-static int attach_by_key(GstCuframesReader *reader, const cuframes_subscriber_config_t *config,
-                         gint timeout_ms, cuframes_subscriber_t **subscriber)
+/* Something that is tried until the channel is there. */
+typedef int (*Attempt)(GstCuframesReader *reader, gpointer data);
+
+static int keep_trying(GstCuframesReader *reader, Attempt attempt, gpointer data)
 {
+    gint timeout_ms = reader->settings.timeout_ms;
     gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
     int error;
 
-    while ((error = cuframes_subscriber_create(config, subscriber)) == CUFRAMES_ERR_NOT_FOUND) {
+    while ((error = attempt(reader, data)) == CUFRAMES_ERR_NOT_FOUND) {
         if (timeout_ms >= 0 && g_get_monotonic_time() >= deadline)
             break;
         if (gst_cuframes_reader_wait(reader, ATTACH_INTERVAL) == GST_CUFRAMES_READER_FLUSHING)
@@ -112,36 +116,76 @@ static int attach_by_key(GstCuframesReader *reader, const cuframes_subscriber_co
     return error;
 }
 
+/* WOULD_BLOCK stands for flushing. */
+static GstFlowReturn tried(GstCuframesReader *reader, int error)
+{
+    if (error == CUFRAMES_OK)
+        return GST_FLOW_OK;
+    if (error == CUFRAMES_ERR_WOULD_BLOCK)
+        return GST_FLOW_FLUSHING;
+    gst_cuframes_report_error(reader->element, error, GST_RESOURCE_ERROR_OPEN_READ);
+    return GST_FLOW_ERROR;
+}
+
+static int query(GstCuframesReader *reader, gpointer data)
+{
+    cuframes_channel_report_t *report;
+    int error =
+        cuframes_query(reader->settings.runtime_dir, reader->settings.key, QUERY_MS, &report);
+
+    if (error)
+        return error;
+    *(cuframes_channel_info_t *)data = report->info;
+    cuframes_channel_report_free(report);
+    return CUFRAMES_OK;
+}
+
+GstFlowReturn gst_cuframes_reader_describe(GstCuframesReader *reader, cuframes_channel_info_t *info)
+{
+    *info = (cuframes_channel_info_t){0};
+    return reader->settings.fd >= 0 ? GST_FLOW_OK : tried(reader, keep_trying(reader, query, info));
+}
+
+typedef struct {
+    cuframes_subscriber_config_t config;
+    cuframes_subscriber_t *subscriber;
+} Attachment;
+
+static int attach_by_key(GstCuframesReader *reader, gpointer data)
+{
+    Attachment *attachment = data;
+
+    return cuframes_subscriber_create(&attachment->config, &attachment->subscriber);
+}
+
+static int attach_over(Attachment *attachment, gint fd, gint timeout_ms)
+{
+    attachment->config.connect_timeout_ms = timeout_ms;
+    return cuframes_subscriber_create_from_fd(&attachment->config, fd, &attachment->subscriber);
+}
+
 GstFlowReturn gst_cuframes_reader_attach(GstCuframesReader *reader,
                                          const cuframes_subscriber_config_t *config)
 {
-    cuframes_subscriber_config_t made = *config;
-    cuframes_subscriber_t *subscriber;
-    gint fd, timeout_ms;
-    int error;
+    Attachment attachment = {.config = *config};
+    GstFlowReturn ret;
+    gint fd;
 
     GST_OBJECT_LOCK(reader->element);
     fd = reader->settings.fd;
     reader->settings.fd = -1; /* the library closes it, whatever comes */
-    timeout_ms = reader->settings.timeout_ms;
     GST_OBJECT_UNLOCK(reader->element);
-    made.key = reader->settings.key;
-    made.consumer_name = reader->settings.consumer_name;
-    made.runtime_dir = reader->settings.runtime_dir;
-    made.flags |= CUFRAMES_SUBSCRIBER_POLL;
+    attachment.config.key = reader->settings.key;
+    attachment.config.consumer_name = reader->settings.consumer_name;
+    attachment.config.runtime_dir = reader->settings.runtime_dir;
+    attachment.config.flags |= CUFRAMES_SUBSCRIBER_POLL;
     if (reader->settings.reconnect && fd < 0)
-        made.flags |= CUFRAMES_SUBSCRIBER_RECONNECT;
-    made.connect_timeout_ms = fd >= 0 ? timeout_ms : 0;
-    error = fd >= 0 ? cuframes_subscriber_create_from_fd(&made, fd, &subscriber)
-                    : attach_by_key(reader, &made, timeout_ms, &subscriber);
-    if (error == CUFRAMES_ERR_WOULD_BLOCK)
-        return GST_FLOW_FLUSHING;
-    if (error) {
-        gst_cuframes_report_error(reader->element, error, GST_RESOURCE_ERROR_OPEN_READ);
-        return GST_FLOW_ERROR;
-    }
-    take_subscriber(reader, subscriber);
-    return GST_FLOW_OK;
+        attachment.config.flags |= CUFRAMES_SUBSCRIBER_RECONNECT;
+    ret = tried(reader, fd >= 0 ? attach_over(&attachment, fd, reader->settings.timeout_ms)
+                                : keep_trying(reader, attach_by_key, &attachment));
+    if (ret == GST_FLOW_OK)
+        take_subscriber(reader, attachment.subscriber);
+    return ret;
 }
 
 void gst_cuframes_reader_detach(GstCuframesReader *reader)

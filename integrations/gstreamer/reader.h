@@ -37,6 +37,12 @@ void gst_cuframes_reader_install(GObjectClass *class, gsize offset);
 gboolean gst_cuframes_reader_check(GstCuframesReader *reader);
 
 /*
+ * What the channel of the key is, which is waited for as attaching does. For a descriptor all zero.
+ * OK, FLUSHING, or ERROR after an element error.
+ */
+GstFlowReturn gst_cuframes_reader_describe(GstCuframesReader *reader,
+                                           cuframes_channel_info_t *info);
+/*
  * Attaches as `config` and the properties say, waiting for the channel. The descriptor is used up.
  * OK, FLUSHING, or ERROR after an element error.
  */

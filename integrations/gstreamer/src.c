@@ -12,6 +12,7 @@
  */
 #include "src.h"
 
+#include "cuda_memory.h"
 #include "meta.h"
 #include "src_private.h"
 
@@ -20,9 +21,6 @@ GST_DEBUG_CATEGORY_STATIC(gst_cuframes_src_debug);
 
 /* So long without a frame downstream is told that nothing comes. */
 #define GAP_INTERVAL (500 * GST_MSECOND)
-
-static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE(
-    "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_CUFRAMES_FORMATS)));
 
 G_DEFINE_TYPE_WITH_CODE(GstCuframesSrc, gst_cuframes_src, GST_TYPE_PUSH_SRC,
                         G_IMPLEMENT_INTERFACE(GST_TYPE_URI_HANDLER,
@@ -39,21 +37,19 @@ static GstFlowReturn attach(GstCuframesSrc *self)
     cuframes_subscriber_config_t config = {
         .mode = self->mode == GST_CUFRAMES_SRC_ORDER ? CUFRAMES_MODE_STRICT_ORDER
                                                      : CUFRAMES_MODE_NEWEST_ONLY,
-        .flags = self->memory == GST_CUFRAMES_SRC_MEMORY_HOST ? CUFRAMES_SUBSCRIBER_STAGED : 0,
         .max_holds = self->max_holds,
         .max_fps = self->max_fps,
-        /* This element hands on host memory: what is not readable there is refused, or staged. */
-        .memory = CUFRAMES_MEMORY_HOST,
     };
 
-    return gst_cuframes_reader_attach(&self->reader, &config);
+    return gst_cuframes_src_attach(self, &config);
 }
 
 /* ---- caps and allocation ---- */
 
 static GstCuframesPicture describe(GstCuframesSrc *self, const cuframes_frame_t *frame)
 {
-    GstCuframesPicture picture = {.format = cuframes_frame_format(frame)};
+    GstCuframesPicture picture = {.format = cuframes_frame_format(frame),
+                                  .cuda = cuframes_frame_memory(frame) == CUFRAMES_MEMORY_CUDA};
     cuframes_channel_info_t info;
 
     cuframes_frame_size(frame, &picture.width, &picture.height);
@@ -152,8 +148,11 @@ static GstFlowReturn follow_picture(GstCuframesSrc *self, const cuframes_frame_t
 static GstFlowReturn acquire_copy(GstCuframesSrc *self, GstBuffer **buffer)
 {
     if (!self->copies) {
-        GstCaps *caps = gst_video_info_to_caps(&self->info);
-        GstBufferPool *pool = gst_video_buffer_pool_new();
+        GstCaps *caps = gst_cuframes_picture_to_caps(&self->picture);
+        GstBufferPool *pool =
+            self->picture.cuda
+                ? gst_cuframes_cuda_library()->gst_cuda_buffer_pool_new(self->context)
+                : gst_video_buffer_pool_new();
         GstStructure *config = gst_buffer_pool_get_config(pool);
 
         gst_buffer_pool_config_set_params(config, caps, (guint)GST_VIDEO_INFO_SIZE(&self->info), 0,
@@ -168,26 +167,36 @@ static GstFlowReturn acquire_copy(GstCuframesSrc *self, GstBuffer **buffer)
     return gst_buffer_pool_acquire_buffer(self->copies, buffer, NULL);
 }
 
+static gboolean copy_in_host_memory(const GstVideoInfo *info, GstBuffer *to, GstBuffer *from)
+{
+    GstVideoFrame source, target;
+    gboolean done;
+
+    if (!gst_video_frame_map(&source, info, from, GST_MAP_READ))
+        return FALSE;
+    if (!gst_video_frame_map(&target, info, to, GST_MAP_WRITE)) {
+        gst_video_frame_unmap(&source);
+        return FALSE;
+    }
+    done = gst_video_frame_copy(&target, &source);
+    gst_video_frame_unmap(&target);
+    gst_video_frame_unmap(&source);
+    return done;
+}
+
 static GstFlowReturn copy_out(GstCuframesSrc *self, GstBuffer **buffer)
 {
-    GstVideoFrame from, to;
     GstBuffer *copy;
     GstFlowReturn ret = acquire_copy(self, &copy);
 
     if (ret != GST_FLOW_OK)
         return ret;
-    if (!gst_video_frame_map(&from, &self->info, *buffer, GST_MAP_READ)) {
+    if (!(self->picture.cuda ? gst_cuframes_cuda_copy(self->context, &self->info, copy, *buffer)
+                             : copy_in_host_memory(&self->info, copy, *buffer))) {
         gst_buffer_unref(copy);
+        GST_ELEMENT_ERROR(self, RESOURCE, READ, ("A frame could not be copied."), (NULL));
         return GST_FLOW_ERROR;
     }
-    if (!gst_video_frame_map(&to, &self->info, copy, GST_MAP_WRITE)) {
-        gst_video_frame_unmap(&from);
-        gst_buffer_unref(copy);
-        return GST_FLOW_ERROR;
-    }
-    gst_video_frame_copy(&to, &from);
-    gst_video_frame_unmap(&to);
-    gst_video_frame_unmap(&from);
     gst_buffer_unref(*buffer);
     *buffer = copy;
     GST_OBJECT_LOCK(self);
@@ -216,7 +225,9 @@ static void say_copying(GstCuframesSrc *self, const gchar *why)
 /* The last hold is kept for taking frames out of the channel. */
 static gboolean must_copy(GstCuframesSrc *self, const cuframes_frame_t *frame)
 {
-    if (!self->downstream_knows_video_meta && !gst_cuframes_frame_is_plain(frame, &self->info)) {
+    /* GStreamer's CUDA memory never lies as a picture without the meta would. */
+    if (!self->downstream_knows_video_meta && !self->picture.cuda &&
+        !gst_cuframes_frame_is_plain(frame, &self->info)) {
         say_copying(self, "the elements behind take no GstVideoMeta, and the channel's rows are "
                           "padded in a way that they would not expect.");
         return TRUE;
@@ -290,7 +301,12 @@ static GstFlowReturn deliver(GstCuframesSrc *self, cuframes_frame_t *frame, GstB
         return ret;
     }
     copy = must_copy(self, frame);
-    buffer = gst_cuframes_holds_wrap(self->holds, frame, &self->info);
+    buffer = gst_cuframes_holds_wrap(self->holds, frame, &self->info, self->context);
+    if (!buffer) {
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("A frame of 2 GiB and more is too large."),
+                          (NULL));
+        return GST_FLOW_ERROR;
+    }
     /* The frame stays held for as long as the wrapping buffer lives. */
     if (copy) {
         GstBuffer *held = gst_buffer_ref(buffer);
@@ -308,7 +324,9 @@ static GstFlowReturn deliver(GstCuframesSrc *self, cuframes_frame_t *frame, GstB
     }
     GST_OBJECT_LOCK(self);
     self->delivered++;
+    self->in_gpu_memory = self->picture.cuda;
     GST_OBJECT_UNLOCK(self);
+    gst_cuframes_src_say_staged(self);
     *out = buffer;
     return GST_FLOW_OK;
 }
@@ -420,11 +438,12 @@ static gboolean gst_cuframes_src_start(GstBaseSrc *base)
     gst_cuframes_timeline_init(&self->timeline);
     self->have_caps = FALSE;
     self->discontinuity = TRUE;
-    self->said_copy = self->said_wait = FALSE;
+    self->said_copy = self->said_wait = self->said_staged = FALSE;
     self->position = GST_CLOCK_TIME_NONE;
     self->newest_frame_us = g_get_monotonic_time();
     GST_OBJECT_LOCK(self);
     self->copied = self->delivered = 0;
+    self->in_gpu_memory = FALSE;
     GST_OBJECT_UNLOCK(self);
     return TRUE;
 }
@@ -435,6 +454,8 @@ static gboolean gst_cuframes_src_stop(GstBaseSrc *base)
 
     gst_cuframes_reader_detach(&self->reader);
     drop_copies(self);
+    gst_clear_object(&self->context);
+    gst_cuframes_cuda_forget(&self->cuda);
     gst_cuframes_holds_unref(self->holds);
     self->holds = NULL;
     return TRUE;
@@ -491,7 +512,16 @@ static gboolean gst_cuframes_src_query(GstBaseSrc *base, GstQuery *query)
 {
     if (GST_QUERY_TYPE(query) == GST_QUERY_LATENCY)
         return answer_latency(GST_CUFRAMES_SRC(base), query);
+    if (GST_QUERY_TYPE(query) == GST_QUERY_CONTEXT &&
+        gst_cuframes_cuda_query(&GST_CUFRAMES_SRC(base)->cuda, query))
+        return TRUE;
     return GST_BASE_SRC_CLASS(gst_cuframes_src_parent_class)->query(base, query);
+}
+
+static void gst_cuframes_src_set_context(GstElement *element, GstContext *context)
+{
+    gst_cuframes_cuda_set_context(&GST_CUFRAMES_SRC(element)->cuda, context);
+    GST_ELEMENT_CLASS(gst_cuframes_src_parent_class)->set_context(element, context);
 }
 
 static void gst_cuframes_src_finalize(GObject *object)
@@ -499,6 +529,7 @@ static void gst_cuframes_src_finalize(GObject *object)
     GstCuframesSrc *self = GST_CUFRAMES_SRC(object);
 
     gst_cuframes_reader_clear(&self->reader);
+    gst_cuframes_cuda_clear(&self->cuda);
     G_OBJECT_CLASS(gst_cuframes_src_parent_class)->finalize(object);
 }
 
@@ -506,6 +537,7 @@ static void gst_cuframes_src_init(GstCuframesSrc *self)
 {
     self->frame_duration = GST_CLOCK_TIME_NONE;
     gst_cuframes_reader_init(&self->reader, GST_ELEMENT(self));
+    gst_cuframes_cuda_init(&self->cuda, GST_ELEMENT(self));
     gst_base_src_set_live(GST_BASE_SRC(self), TRUE);
     gst_base_src_set_format(GST_BASE_SRC(self), GST_FORMAT_TIME);
 }
@@ -515,13 +547,17 @@ static void gst_cuframes_src_class_init(GstCuframesSrcClass *class)
     GObjectClass *object = G_OBJECT_CLASS(class);
     GstElementClass *element = GST_ELEMENT_CLASS(class);
     GstBaseSrcClass *base = GST_BASE_SRC_CLASS(class);
+    GstCaps *caps = gst_cuframes_template_caps();
 
     object->finalize = gst_cuframes_src_finalize;
     gst_cuframes_src_install_properties(object);
     gst_element_class_set_static_metadata(
         element, "cuframes source", "Source/Video",
         "Reads video frames that another process publishes, without a copy", "cuframes");
-    gst_element_class_add_static_pad_template(element, &src_template);
+    gst_element_class_add_pad_template(
+        element, gst_pad_template_new("src", GST_PAD_SRC, GST_PAD_ALWAYS, caps));
+    gst_caps_unref(caps);
+    element->set_context = gst_cuframes_src_set_context;
     base->start = gst_cuframes_src_start;
     base->stop = gst_cuframes_src_stop;
     base->unlock = gst_cuframes_src_unlock;

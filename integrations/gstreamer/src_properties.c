@@ -25,10 +25,12 @@ static GType memory_type(void)
 {
     static GType type;
     static const GEnumValue values[] = {
-        {GST_CUFRAMES_SRC_MEMORY_AUTO, "Host memory in place; a channel in GPU memory is refused",
-         "auto"},
+        {GST_CUFRAMES_SRC_MEMORY_AUTO,
+         "Where the frames are, if the elements behind name it in their caps; else host", "auto"},
         {GST_CUFRAMES_SRC_MEMORY_HOST,
          "Host memory; frames of a channel in GPU memory are copied to it", "host"},
+        {GST_CUFRAMES_SRC_MEMORY_CUDA,
+         "GPU memory (memory:CUDAMemory); frames in host memory are read in place", "cuda"},
         {0},
     };
 
@@ -66,7 +68,9 @@ static GstStructure *statistics(GstElement *element)
         G_TYPE_UINT64, stats.missed, "skipped", G_TYPE_UINT64, stats.skipped, "reconnects",
         G_TYPE_UINT64, stats.reconnects, "generations", G_TYPE_UINT64, stats.generations, "held",
         G_TYPE_UINT, stats.held, "max-holds", G_TYPE_UINT, stats.max_holds, "publisher-dropped",
-        G_TYPE_UINT64, stats.publisher_dropped, NULL);
+        G_TYPE_UINT64, stats.publisher_dropped, "staged", G_TYPE_UINT64, stats.staged, "access",
+        G_TYPE_STRING, cuframes_access_name(stats.access), "memory", G_TYPE_STRING,
+        self->in_gpu_memory ? "cuda" : "host", NULL);
     GST_OBJECT_UNLOCK(self);
     return structure;
 }
@@ -101,6 +105,7 @@ void gst_cuframes_src_install_properties(GObjectClass *class)
 
     gst_cuframes_properties_init(class, statistics);
     gst_cuframes_reader_install(class, FIELD(reader));
+    gst_cuframes_cuda_install(class, FIELD(cuda));
     install_choices(class);
     gst_cuframes_property_install(
         class, FIELD(frame_timeout_ms),
