@@ -2,6 +2,7 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <unistd.h>
 
 void cf_close(int *fd)
@@ -12,4 +13,12 @@ void cf_close(int *fd)
         close(*fd);
     *fd = -1;
     errno = saved;
+}
+
+void cf_event_add(int fd)
+{
+    const uint64_t one = 1;
+
+    while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
 }

@@ -11,6 +11,9 @@
 /* Closes *fd unless it is negative and makes it -1; keeps errno. */
 void cf_close(int *fd);
 
+/* Adds one to an eventfd that does not block. A full counter will be heard as it is. */
+void cf_event_add(int fd);
+
 /* Takes the descriptor out of *fd, leaving -1. */
 static inline int cf_steal_fd(int *fd)
 {

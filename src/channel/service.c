@@ -30,11 +30,7 @@
 
 void cf_service_kick(cuframes_publisher_t *publisher)
 {
-    const uint64_t one = 1;
-    /* A full counter means that the thread has been told already. */
-    ssize_t ignored = write(publisher->kick, &one, sizeof(one));
-
-    (void)ignored;
+    cf_event_add(publisher->kick);
 }
 
 static void free_client(cuframes_publisher_t *publisher, struct cf_client *client)

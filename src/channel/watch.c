@@ -74,10 +74,7 @@ struct cuframes_watch {
 
 static void set_filled(cuframes_watch_t *watch)
 {
-    const uint64_t one = 1;
-    ssize_t ignored = write(watch->filled, &one, sizeof(one));
-
-    (void)ignored;
+    cf_event_add(watch->filled);
 }
 
 /* Whether nothing is left to tell but the end. */

@@ -8,6 +8,7 @@
 #include "group/hub_state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,6 +330,30 @@ static int add_connection(struct cf_hub *hub, int socket, bool trusted)
     return CUFRAMES_OK;
 }
 
+/* Any descriptor will do: one that needs no file, which a bare container may not have. */
+static int spare_descriptor(const struct cf_hub *hub)
+{
+    return fcntl(hub->kick, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Out of descriptors: gives up the spare one to take the connection and say so, because a
+ * connection that is left waiting would keep the listening socket readable for ever. */
+static void refuse_for_lack_of_descriptors(struct cf_hub *hub)
+{
+    int CF_CLOSE socket = -1;
+
+    cf_close(&hub->spare_fd);
+    socket = cf_sys.accept4(hub->endpoint.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (socket >= 0) {
+        cf_log(CUFRAMES_LOG_WARNING, "group: out of descriptors, a rank could not join");
+        send_error(socket, CUFRAMES_ERR_TOO_MANY, 0,
+                   "the process that hosts the group is out of descriptors (raise its limit: "
+                   "ulimit -n)");
+    }
+    cf_close(&socket);
+    hub->spare_fd = spare_descriptor(hub);
+}
+
 static void accept_connections(struct cf_hub *hub)
 {
     for (int i = 0; i < EVENTS_AT_ONCE; i++) {
@@ -337,11 +362,7 @@ static void accept_connections(struct cf_hub *hub)
         if (socket >= 0) {
             add_connection(hub, socket, false);
         } else if (errno == EMFILE || errno == ENFILE) {
-            /* Nobody can join any more; whoever waits for the group has a timeout. Not looking
-             * spares this thread from being woken for ever. */
-            cf_log(CUFRAMES_LOG_ERROR, "group: out of descriptors (raise the limit: ulimit -n)");
-            cf_sys.epoll_ctl(hub->epoll, EPOLL_CTL_DEL, hub->endpoint.socket, NULL);
-            return;
+            refuse_for_lack_of_descriptors(hub);
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;
         }
@@ -439,6 +460,9 @@ static int open_descriptors(struct cf_hub *hub)
     hub->kick = cf_sys.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (hub->kick < 0)
         return cf_fail_errno(errno, "cannot make the group's eventfd");
+    hub->spare_fd = spare_descriptor(hub);
+    if (hub->spare_fd < 0)
+        return cf_fail_errno(errno, "cannot set a descriptor aside");
     err = watch(hub, hub->kick, &hub->kick);
     if (!err && hub->endpoint.socket >= 0)
         err = watch(hub, hub->endpoint.socket, &hub->endpoint);
@@ -470,6 +494,7 @@ static void hub_free(struct cf_hub *hub)
     cf_close(&hub->board_fd);
     cf_close(&hub->epoll);
     cf_close(&hub->kick);
+    cf_close(&hub->spare_fd);
     free(hub);
 }
 
@@ -487,7 +512,7 @@ int cf_hub_create(uint32_t size, struct cf_endpoint *endpoint, int *fds, uint32_
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     }
     new->size = size;
-    new->epoll = new->kick = new->board_fd = new->endpoint.socket = -1;
+    new->epoll = new->kick = new->spare_fd = new->board_fd = new->endpoint.socket = -1;
     if (endpoint) {
         new->endpoint = *endpoint;
         endpoint->socket = -1;
@@ -521,9 +546,6 @@ static void hub_abandon(struct cf_hub *hub)
 
 void cf_hub_destroy(struct cf_hub *hub)
 {
-    const uint64_t one = 1;
-    ssize_t ignored;
-
     if (!hub)
         return;
     if (hub->fork_count != cf_fork_count()) {
@@ -531,8 +553,7 @@ void cf_hub_destroy(struct cf_hub *hub)
         return;
     }
     atomic_store_explicit(&hub->stopping, true, memory_order_release);
-    ignored = write(hub->kick, &one, sizeof(one));
-    (void)ignored;
+    cf_event_add(hub->kick);
     pthread_join(hub->thread, NULL);
     if (hub->started && !hub->ended)
         cf_hub_end(hub, CF_BOARD_LEFT, cf_hub_board(hub)->hub_rank);

@@ -44,6 +44,7 @@ struct cf_hub {
     struct cf_fork_guard endpoint_guard;
     int epoll;
     int kick;
+    int spare_fd; /* given up to refuse a connection when there are no others */
     pthread_t thread;
     atomic_bool stopping;
 
