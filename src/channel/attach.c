@@ -109,8 +109,7 @@ static void tell_adopted(cuframes_subscriber_t *s)
         .type = CF_MSG_ADOPTED,
         .adopted = {.generation = s->view->info.generation, .access = s->view->memory->access}};
 
-    /* A publisher that is gone is noticed by the next look at the connection. */
-    cf_connection_send(s->link->socket, &message, NULL, 0);
+    cf_link_answer(s->link, &message);
 }
 
 /* Makes `view` the one that frames are taken from. */

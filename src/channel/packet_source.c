@@ -95,9 +95,8 @@ static void tell_adopted(const cuframes_subscriber_t *s)
 {
     const struct cf_message message = {.type = CF_MSG_PACKETS_ADOPTED};
 
-    /* A publisher that is gone is noticed by the next look at the connection. */
     if (s->link)
-        cf_connection_send(s->link->socket, &message, NULL, 0);
+        cf_link_answer(s->link, &message);
 }
 
 static int map_source(struct cf_packet_source *source, const struct cf_msg_packets *packets,

@@ -188,6 +188,9 @@ int cf_connect_over(cuframes_subscriber_t *subscriber, const cuframes_subscriber
 struct cf_link *cf_link_new(int socket); /* consumes; NULL = out of memory */
 struct cf_link *cf_link_ref(struct cf_link *link);
 void cf_link_unref(struct cf_link *link);
+/* Sends a message that the publisher waits for before it sends more. If it cannot be sent the
+ * connection is ended, which the next look at it notices. */
+void cf_link_answer(const struct cf_link *link, const struct cf_message *message);
 /* Maps what came with ATTACHED or GENERATION. Consumes the descriptors of fds. */
 int cf_view_create(cuframes_subscriber_t *subscriber, const struct cf_msg_attached *attached,
                    int *fds, size_t fd_count, struct cf_view **view);

@@ -7,9 +7,11 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/sys.h"
 #include "channel/subscriber.h"
 #include "wire/connection.h"
@@ -30,6 +32,17 @@ struct cf_link *cf_link_new(int socket)
         link->pid = credentials.pid;
     cf_fork_guard_add(&link->guard, socket);
     return link;
+}
+
+void cf_link_answer(const struct cf_link *link, const struct cf_message *message)
+{
+    int err = cf_connection_send(link->socket, message, NULL, 0);
+
+    if (!err || err == CUFRAMES_ERR_DISCONNECTED)
+        return;
+    cf_log(CUFRAMES_LOG_WARNING, "ending a connection that cannot be answered on: %s",
+           cuframes_last_error());
+    shutdown(link->socket, SHUT_RDWR);
 }
 
 struct cf_link *cf_link_ref(struct cf_link *link)
