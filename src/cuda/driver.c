@@ -4,12 +4,15 @@
  * exit stay. $CUFRAMES_LIBCUDA names another library, for tests; it is ignored in programs that run
  * with raised privileges.
  *
- * What was found, or why not, is written under pthread_once() and constant afterwards.
+ * What was found, or why not, is written under a lock and constant afterwards. Only a library that
+ * could not be opened for want of descriptors or memory is looked for again the next time.
  */
 #include "cuda/driver.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +25,8 @@
 #define SENTENCE_SIZE 512
 
 static struct cf_driver table;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool decided; /* the rest is constant */
 static bool ready, absent;
 static unsigned fork_count;
 static char sentence[SENTENCE_SIZE];
@@ -76,16 +80,34 @@ static bool fill_table(void *library)
     return false;
 }
 
-static void *open_library(void)
+/* Whether dlopen() says that the process ran out of something. It gives words, no number. */
+static bool ran_out(const char *words)
+{
+    static const int shortages[] = {EMFILE, ENFILE, ENOMEM};
+    char text[128];
+
+    for (size_t i = 0; i < sizeof(shortages) / sizeof(shortages[0]); i++)
+        if (strstr(words, strerror_r(shortages[i], text, sizeof(text))))
+            return true;
+    return false;
+}
+
+static void *open_library(bool *again)
 {
     const char *other = secure_getenv("CUFRAMES_LIBCUDA");
     const char *name = other && *other ? other : "libcuda.so.1";
     void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    const char *words = library ? NULL : dlerror();
 
     if (library)
         return library;
+    *again = ran_out(words);
+    if (*again) {
+        snprintf(sentence, sizeof(sentence), "cannot open the NVIDIA driver: %s", words);
+        return NULL;
+    }
     /* A library that is named, or there and broken, is another thing than none. */
-    absent = !(other && *other) && strstr(dlerror(), "cannot open shared object file") != NULL;
+    absent = !(other && *other) && strstr(words, "cannot open shared object file") != NULL;
     snprintf(sentence, sizeof(sentence),
              "there is no NVIDIA driver here (%s cannot be opened): install it; in a container, "
              "start it with the GPU (docker run --gpus all, or the device's CDI name)",
@@ -93,14 +115,16 @@ static void *open_library(void)
     return NULL;
 }
 
-static void load(void)
+/* False: it may be tried again. */
+static bool load(void)
 {
-    void *library = open_library();
+    bool again = false;
+    void *library = open_library(&again);
     cf_CUresult result;
     int count = 0;
 
     if (!library || !fill_table(library))
-        return;
+        return !again;
     fork_count = cf_fork_count();
     result = table.cuInit(0);
     if (result == CF_CU_SUCCESS)
@@ -109,14 +133,50 @@ static void load(void)
         result = CF_CU_NO_DEVICE;
     if (result == CF_CU_SUCCESS) {
         ready = true;
-        return;
+        return true;
     }
     absent = cf_cuda_explain_start(&table, result, sentence, sizeof(sentence));
+    return true;
+}
+
+/* A child of fork() sees it whole. */
+static void take_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void drop_lock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static void heed_forks(void)
+{
+    pthread_atfork(take_lock, drop_lock, drop_lock);
+}
+
+static int load_once(void)
+{
+    static pthread_once_t heeded = PTHREAD_ONCE_INIT;
+    int err = CUFRAMES_OK;
+
+    pthread_once(&heeded, heed_forks);
+    pthread_mutex_lock(&lock);
+    if (!atomic_load_explicit(&decided, memory_order_relaxed)) {
+        if (load())
+            atomic_store_explicit(&decided, true, memory_order_release);
+        else
+            err = cf_fail(CUFRAMES_ERR_TOO_MANY, "%s", sentence);
+    }
+    pthread_mutex_unlock(&lock);
+    return err;
 }
 
 int cf_driver_load(const struct cf_driver **driver)
 {
-    pthread_once(&once, load);
+    /* Acquire: pairs with the release of who has loaded it. */
+    if (!atomic_load_explicit(&decided, memory_order_acquire) && load_once() != CUFRAMES_OK)
+        return CUFRAMES_ERR_TOO_MANY;
     if (!ready)
         return cf_fail(CUFRAMES_ERR_CUDA, "%s", sentence);
     if (fork_count != cf_fork_count())

@@ -204,7 +204,8 @@ struct cf_driver {
 /*
  * Loads the driver and initialises it, once in a process; further calls give the same answer. CUDA,
  * with a sentence that says what this machine or container lacks. After fork() the driver does not
- * work in the child: CUDA, which says so. Any thread.
+ * work in the child: CUDA, which says so. TOO_MANY if it could not be opened for want of descriptors
+ * or memory: then the next call tries again. Any thread.
  */
 int cf_driver_load(const struct cf_driver **driver);
 
