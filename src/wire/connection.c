@@ -71,6 +71,14 @@ static int get_option(int fd, int option, int *value)
     return getsockopt(fd, SOL_SOCKET, option, value, &size);
 }
 
+static int get_option_error(int fd)
+{
+    if (errno == EBADF || errno == ENOTSOCK)
+        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "descriptor %d is %s", fd,
+                       errno == EBADF ? "not open" : "not a socket");
+    return cf_fail_errno(errno, "cannot look at the descriptor %d", fd);
+}
+
 int cf_connection_check(int fd)
 {
     struct sockaddr_un peer;
@@ -78,14 +86,15 @@ int cf_connection_check(int fd)
     int domain, type;
 
     if (get_option(fd, SO_DOMAIN, &domain) != 0 || get_option(fd, SO_TYPE, &type) != 0)
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "descriptor %d is %s", fd,
-                       errno == EBADF ? "not open" : "not a socket");
+        return get_option_error(fd);
     if (domain != AF_UNIX || type != SOCK_SEQPACKET)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG,
                        "descriptor %d is a socket of another kind: a Unix socket of type "
                        "SOCK_SEQPACKET is needed",
                        fd);
-    if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0)
-        return cf_fail(CUFRAMES_ERR_INVALID_ARG, "the socket %d is not connected", fd);
-    return CUFRAMES_OK;
+    if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
+        return CUFRAMES_OK;
+    if (errno != ENOTCONN)
+        return cf_fail_errno(errno, "cannot look at the socket %d", fd);
+    return cf_fail(CUFRAMES_ERR_INVALID_ARG, "the socket %d is not connected", fd);
 }

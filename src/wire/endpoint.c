@@ -226,6 +226,7 @@ static int find_group(const char *group, gid_t *gid)
     struct group entry, *found = NULL;
     char CF_FREE *buffer = NULL;
     size_t size = 16384;
+    int errnum;
 
     errno = 0;
     number = strtoul(group, &end, 10);
@@ -236,7 +237,9 @@ static int find_group(const char *group, gid_t *gid)
     buffer = cf_sys.calloc(1, size);
     if (!buffer)
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
-    getgrnam_r(group, &entry, buffer, size, &found);
+    errnum = getgrnam_r(group, &entry, buffer, size, &found);
+    if (!found && errnum != 0 && errnum != ENOENT && errnum != ESRCH)
+        return cf_fail_errno(errnum, "cannot look for the group \"%s\"", group);
     if (!found)
         return cf_fail(CUFRAMES_ERR_INVALID_ARG, "there is no group \"%s\" for the socket", group);
     *gid = found->gr_gid;
