@@ -173,10 +173,10 @@ enum source_verdict decoder_open(struct decoder *decoder, struct source *source,
         .source = source,
         .time_base = source->video->time_base,
         .frame = av_frame_alloc(),
-        .numbered = av_packet_alloc(),
+        .carried = av_packet_alloc(),
     };
     describe_channel(output->channel, source, &output->timeline);
-    if (decoder->frame && decoder->numbered &&
+    if (decoder->frame && decoder->carried &&
         size_watch_init(&decoder->sizes, source->video->codecpar))
         verdict = open_any(decoder, source, output);
     else
@@ -191,7 +191,7 @@ void decoder_close(struct decoder *decoder)
     avcodec_free_context(&decoder->codec);
     size_watch_fini(&decoder->sizes);
     av_frame_free(&decoder->frame);
-    av_packet_free(&decoder->numbered);
+    av_packet_free(&decoder->carried);
 }
 
 static enum output_result channel_failed(const struct output *output)
@@ -339,10 +339,10 @@ static enum output_result decode_on_gpu(struct decoder *decoder, struct output *
 
     if (!packet)
         return decode(decoder, output, NULL, failure);
-    if (nvdec_note_packet(output->nvdec, decoder->codec, packet, decoder->numbered) < 0)
+    if (nvdec_note_packet(output->nvdec, decoder->codec, packet, decoder->carried) < 0)
         return OUTPUT_OK;
-    result = decode(decoder, output, decoder->numbered, failure);
-    av_packet_unref(decoder->numbered);
+    result = decode(decoder, output, decoder->carried, failure);
+    av_packet_unref(decoder->carried);
     return result;
 }
 

@@ -13,7 +13,7 @@ struct decoder {
     const struct source *source;
     AVCodecContext *codec; /* NULL while the GPU's waits to be made again */
     AVFrame *frame;
-    AVPacket *numbered;
+    AVPacket *carried;
     AVRational time_base;
     bool on_gpu;
     struct size_watch sizes; /* for the GPU's */

@@ -351,29 +351,46 @@ int nvdec_attach(struct nvdec *nvdec, AVCodecContext *codec, bool live)
 }
 
 int nvdec_note_packet(struct nvdec *nvdec, const AVCodecContext *codec, const AVPacket *packet,
-                      AVPacket *numbered)
+                      AVPacket *carried)
 {
     int64_t number = ++nvdec->packets;
-    int err = av_packet_ref(numbered, packet);
+    int err = av_packet_ref(carried, packet);
 
     if (err < 0)
         return err;
+    nvdec->timed |= packet->pts != AV_NOPTS_VALUE;
+    carried->pts = carried->dts = nvdec->timed ? packet->pts : number;
     nvdec->notes[number % NVDEC_NOTES] = (struct nvdec_note){
-        .number = number,
+        .carried = carried->pts,
         .pts = packet->pts,
         .mark = stamps_packet_mark(codec, packet),
     };
-    numbered->pts = numbered->dts = number;
     return 0;
+}
+
+/* The newest that had it; each is for one picture. */
+static struct nvdec_note take_note(struct nvdec *nvdec, int64_t carried)
+{
+    struct nvdec_note found = {.pts = AV_NOPTS_VALUE};
+
+    for (int64_t i = 0; i < NVDEC_NOTES && i < nvdec->packets; i++) {
+        struct nvdec_note *note = &nvdec->notes[(nvdec->packets - i) % NVDEC_NOTES];
+
+        if (note->carried == carried && carried != AV_NOPTS_VALUE) {
+            found = *note;
+            note->carried = AV_NOPTS_VALUE;
+            return found;
+        }
+    }
+    return found;
 }
 
 void nvdec_complete(struct nvdec *nvdec, const AVCodecContext *codec, AVFrame *frame)
 {
-    const struct nvdec_note *note = &nvdec->notes[(uint64_t)frame->pts % NVDEC_NOTES];
-    bool known = frame->pts > 0 && note->number == frame->pts;
+    struct nvdec_note note = take_note(nvdec, frame->pts);
 
-    frame->best_effort_timestamp = frame->pts = known ? note->pts : AV_NOPTS_VALUE;
-    stamps_mark_frame(frame, known ? note->mark : 0);
+    frame->best_effort_timestamp = frame->pts = note.pts;
+    stamps_mark_frame(frame, note.mark);
     if (codec->codec_id == AV_CODEC_ID_MJPEG) /* the chip's parser does not look */
         frame->color_range = AVCOL_RANGE_JPEG;
     frame->crop_right = (size_t)(frame->width - visible(frame->width, nvdec->visible_width));

@@ -23,9 +23,14 @@
 /* More packets than a decoder has in work. */
 #define NVDEC_NOTES 128
 
-/* What is known about a packet's picture; the decoder carries only a number. */
+/*
+ * What is known about a packet's picture. The chip's parser carries one time, and hands the times of
+ * packets out in rising order as it shows pictures: it must be the presentation time where there is
+ * one. A stream without times is numbered.
+ */
 struct nvdec_note {
-    int64_t number, pts, mark;
+    int64_t carried; /* AV_NOPTS_VALUE: nothing, or its picture has come */
+    int64_t pts, mark;
 };
 
 struct nvdec {
@@ -41,6 +46,7 @@ struct nvdec {
     unsigned asked; /* calls of get_format since the decoder was made */
     bool resized;   /* the decoder met pictures of another size and is of no use any more */
     int64_t packets;
+    bool timed; /* some packet had a time */
     struct nvdec_note notes[NVDEC_NOTES];
     char error[256];
 };
@@ -58,9 +64,9 @@ const AVCodec *nvdec_find(const AVCodecParameters *parameters, char *why, size_t
 /* Makes `codec` decode into the pool; before avcodec_open2(). A negative AVERROR on failure. */
 int nvdec_attach(struct nvdec *nvdec, AVCodecContext *codec, bool live);
 
-/* A packet like `packet` for the decoder, to be unreferenced; its time comes back by number. */
+/* A packet like `packet` for the decoder, to be unreferenced. */
 int nvdec_note_packet(struct nvdec *nvdec, const AVCodecContext *codec, const AVPacket *packet,
-                      AVPacket *numbered);
+                      AVPacket *carried);
 
 /* Gives a decoded frame its time and what else the decoder cannot tell. */
 void nvdec_complete(struct nvdec *nvdec, const AVCodecContext *codec, AVFrame *frame);

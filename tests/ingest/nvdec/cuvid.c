@@ -25,6 +25,7 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 #define PICTURES 64
+#define TIMES    256
 #define PITCH    256
 
 enum { INVALID_VALUE = 1, UNKNOWN = 999, NOT_SUPPORTED = 801 };
@@ -61,6 +62,8 @@ struct parser {
     int width, height, format; /* of the present sequence */
     int next, surfaces;
     int waiting[PICTURES], wait_count; /* decoded, not shown */
+    long long times[TIMES];            /* of packets, rising */
+    int time_count;
 };
 
 /* Pictures of all parsers by index: a decoder does not know its parser. */
@@ -156,11 +159,36 @@ static int tell_sequence(struct parser *p, const AVFrame *frame)
     return told;
 }
 
+static void note_time(struct parser *p, long long time)
+{
+    int i = p->time_count;
+
+    if (p->time_count == TIMES)
+        memmove(p->times, p->times + 1, sizeof(*p->times) * (size_t)(i = --p->time_count));
+    for (; i > 0 && p->times[i - 1] > time; i--)
+        p->times[i] = p->times[i - 1];
+    p->times[i] = time;
+    p->time_count++;
+}
+
+/* As the chip's parser does it: pictures, as they are shown, get the times of packets in rising
+ * order, whichever packet had which. */
+static long long next_time(struct parser *p)
+{
+    long long time = p->times[0];
+
+    if (p->time_count == 0)
+        return 0;
+    p->time_count--;
+    memmove(p->times, p->times + 1, sizeof(*p->times) * (size_t)p->time_count);
+    return time;
+}
+
 static void show(struct parser *p)
 {
     CUVIDPARSERDISPINFO info = {.picture_index = p->waiting[0], .progressive_frame = 1};
 
-    info.timestamp = pictures[info.picture_index]->pts;
+    info.timestamp = next_time(p);
     p->wait_count--;
     memmove(p->waiting, p->waiting + 1, sizeof(int) * (size_t)p->wait_count);
     p->parameters.pfnDisplayPicture(p->parameters.pUserData, &info);
@@ -224,7 +252,8 @@ EXPORTED CUresult CUDAAPI cuvidParseVideoData(CUvideoparser parser, CUVIDSOURCED
     if (packet->payload_size > 0) {
         av_new_packet(p->packet, (int)packet->payload_size);
         memcpy(p->packet->data, packet->payload, packet->payload_size);
-        p->packet->pts = packet->timestamp;
+        if (packet->flags & CUVID_PKT_TIMESTAMP)
+            note_time(p, packet->timestamp);
     }
     avcodec_send_packet(p->codec, end ? NULL : p->packet);
     av_packet_unref(p->packet);

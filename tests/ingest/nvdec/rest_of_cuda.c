@@ -42,10 +42,3 @@ __attribute__((visibility("default"))) int cuDevicePrimaryCtxRelease(int device)
 {
     return cuDevicePrimaryCtxRelease_v2(device);
 }
-
-int cuDevicePrimaryCtxSetFlags(int device, unsigned flags);
-__attribute__((visibility("default"))) int cuDevicePrimaryCtxSetFlags(int device, unsigned flags)
-{
-    (void)device, (void)flags;
-    return 0;
-}
