@@ -2,7 +2,8 @@
 # ./dev gpu-bundle: the ingest for a GPU machine that has no FFmpeg and cannot install any, made on
 # Debian 12: the commands and the tests' readers, linked with a small static FFmpeg from Debian's
 # source package that has NVDEC's decoders, and clips with what they decode to. The result is
-# build-gpu/bundle; build-gpu/bundle/run-gpu-ingest-tests is to be run on the GPU machine.
+# build-gpu/bundle; run-gpu-ingest-tests there is to be run on the GPU machine, and so is
+# run-gpu-ffmpeg-tests, for which FFmpeg 5.1 and 7.1 with cuframes in them go along.
 [ $# -eq 0 ] || die "gpu-bundle takes no argument"
 need gpu-bundle
 work=$root/build-gpu
@@ -63,26 +64,38 @@ build_programs() {
 }
 
 fill_bundle() {
+    local version module
     rm -rf "$bundle"
     mkdir -p "$bundle/bin" "$bundle/lib" "$bundle/clips"
     cp "$work/programs/tools/cuframes" "$work/programs/tools/cuframes-media" \
         "$work/programs/tests/ingest/framelog" "$work/ffmpeg/bin/ffmpeg" "$bundle/bin"
     cp -L "$work/programs/src/libcuframes.so.0" "$bundle/lib"
+    for version in $releases; do
+        cp "$root/build-ffmpeg/$version/bin/ffmpeg" "$bundle/bin/ffmpeg-$version"
+    done
     strip "$bundle"/bin/* "$bundle"/lib/*
     cp "$work"/clips/* "$bundle/clips"
     cp "$root/tests/gpu_ingest/run.py" "$bundle/run-gpu-ingest-tests"
-    cp "$root/tests/gpu_ingest/cameras.py" "$root/tests/gpu_ingest/machine.py" "$bundle"
-    chmod +x "$bundle/run-gpu-ingest-tests"
+    cp "$root/tests/gpu_ingest/ffmpeg_run.py" "$bundle/run-gpu-ffmpeg-tests"
+    for module in cameras machine suite; do
+        cp "$root/tests/gpu_ingest/$module.py" "$bundle"
+    done
+    chmod +x "$bundle"/run-gpu-*
     # A library that the other machine may lack must not be asked for.
     ! ldd "$bundle"/bin/* | grep -vE 'linux-vdso|ld-linux|lib(c|m|dl|pthread|rt|cuframes|gcc_s|stdc\+\+|atomic)\.|:$|statically'
 }
 
 export -f debian_mirror private_apt fetch_ffmpeg build_ffmpeg build_programs fill_bundle
-export root work bundle jobs
+releases='5.1 7.1'
+export root work bundle jobs releases
 # bundle_step TITLE LOG SECONDS FUNCTION
 bundle_step() {
     step "$1" "$2" "$3" bash -euo pipefail -c "$4"
 }
+for version in $releases; do
+    step "Building FFmpeg $version with cuframes in it" "bundle-ffmpeg-$version" 2400 \
+        "$root/dev" ffmpeg "$version"
+done
 [ -d "$work/ffmpeg-source/tree" ] ||
     bundle_step "Fetching Debian's FFmpeg source" bundle-fetch 600 fetch_ffmpeg
 [ -x "$work/ffmpeg/bin/ffmpeg" ] ||

@@ -18,6 +18,8 @@ BIN = os.path.join(HERE, "bin")
 CLIPS = os.path.join(HERE, "clips")
 
 Frame = collections.namedtuple("Frame", "seq missed pts_ns generation flags size format md5")
+# What framelog says of a frame.
+WORDS = 12
 
 
 def environment():
@@ -89,7 +91,7 @@ def parse_frames(text):
     frames = []
     for line in text.splitlines():
         words = line.split()
-        if len(words) == 11:
+        if len(words) == WORDS:
             frames.append(Frame(int(words[0]), int(words[1]), int(words[2]), int(words[3]),
                                 int(words[4]), words[5], words[6], words[10]))
     return frames
@@ -98,7 +100,7 @@ def parse_frames(text):
 def parse_times(text):
     """When each picture was published, by its presentation time; nanoseconds."""
     lines = [line.split() for line in text.splitlines()]
-    return {int(words[2]): int(words[9]) for words in lines if len(words) == 11}
+    return {int(words[2]): int(words[9]) for words in lines if len(words) == WORDS}
 
 
 def parse_summary(text):

@@ -8,7 +8,6 @@ FOLDER (default $OUT, else .) gets gpu-ingest.json and gpu-ingest.md. Exit code:
 something failed, 77 this machine has no GPU that decodes.
 """
 import argparse
-import json
 import os
 import re
 import sys
@@ -16,31 +15,14 @@ import time
 import traceback
 
 import cameras
-from machine import CLIPS, Session, allow_many_files, end, parse_frames, parse_summary, parse_times, run
+from machine import Session, allow_many_files, end, parse_frames, parse_summary, parse_times, run
+from suite import Skip, check, clip, clips, describe_machine, run_one, write_report
 
 DECODERS = {"h264": "h264_cuvid", "hevc": "hevc_cuvid", "vp9": "vp9_cuvid", "av1": "av1_cuvid",
             "mjpeg": "mjpeg_cuvid", "sizes": "h264_cuvid"}
 # An output beside libswscale's, which saves on chroma where it makes RGB unless told not to.
 FLAGS = "bicubic+full_chroma_int+full_chroma_inp+accurate_rnd"
 LEAST_DB = 55
-
-
-class Skip(Exception):
-    pass
-
-
-def clips():
-    with open(os.path.join(CLIPS, "clips.json"), encoding="utf-8") as file:
-        return json.load(file)
-
-
-def clip(name):
-    return os.path.join(CLIPS, name)
-
-
-def check(condition, *words):
-    if not condition:
-        raise AssertionError(" ".join(str(word) for word in words)[-3000:])
 
 
 def ingest_all(session, path, *options, keys=("cam",), raw=None, reader=()):
@@ -306,41 +288,8 @@ def tests():
     yield "FFmpeg's scale_cuda (for information)", ffmpeg_scale_cuda
 
 
-def run_one(name, function):
-    began = time.monotonic()
-    try:
-        result = {"result": "passed", "detail": function()}
-    except Skip as why:
-        result = {"result": "skipped", "detail": str(why)}
-    except AssertionError as why:
-        result = {"result": "FAILED", "detail": str(why)}
-    except Exception:
-        result = {"result": "FAILED", "detail": traceback.format_exc()[-2000:]}
-    result.update(name=name, seconds=round(time.monotonic() - began, 2))
-    print(f"{result['result']:8} {result['seconds']:6.1f} s  {name}", flush=True)
-    if result["result"] != "passed":
-        print("         " + str(result["detail"])[-1500:].replace("\n", "\n         "), flush=True)
-    return result
-
-
-def machine():
-    code, out, err = run("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
-    code_doctor, doctor, _ = run("cuframes", "doctor", "--json", timeout=60)
-    return {"nvidia-smi": (out or err).strip(), "processors": os.cpu_count(),
-            "kernel": os.uname().release, "doctor_exit": code_doctor, "doctor": doctor[-6000:]}
-
-
 def write(folder, report):
-    with open(os.path.join(folder, "gpu-ingest.json"), "w", encoding="utf-8") as file:
-        json.dump(report, file, indent=1)
-    lines = ["# Ingest on a GPU", "", report["machine"]["nvidia-smi"], "",
-             "| test | result | time | detail |", "|---|---|---|---|"]
-    for test in report["tests"]:
-        detail = str(test["detail"]).replace("\n", " ").replace("|", "/")[:300]
-        lines.append(f"| {test['name']} | {test['result']} | {test['seconds']} s | {detail} |")
-    lines += [""] + cameras.table(report.get("cameras"))
-    with open(os.path.join(folder, "gpu-ingest.md"), "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
+    write_report(folder, "gpu-ingest", "Ingest on a GPU", report, cameras.table(report.get("cameras")))
 
 
 def main():
@@ -351,7 +300,7 @@ def main():
     options = parser.parse_args()
     deadline = time.monotonic() + options.seconds
     allow_many_files()
-    report = {"machine": machine(), "tests": []}
+    report = {"machine": describe_machine(), "tests": []}
     print(report["machine"]["nvidia-smi"], flush=True)
     for name, function in tests():
         report["tests"].append(run_one(name, function))

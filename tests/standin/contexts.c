@@ -10,6 +10,8 @@
 #define MAX_STACK 32
 
 static struct context *contexts;
+/* As cuDevicePrimaryCtxSetFlags() left them; they outlive the context. */
+static unsigned primary_flags[MAX_DEVICES];
 static _Thread_local struct context *stack[MAX_STACK];
 static _Thread_local int depth;
 
@@ -19,6 +21,7 @@ pthread_cond_t progress = PTHREAD_COND_INITIALIZER;
 int cuDevicePrimaryCtxRetain(struct context **context, int device);
 int cuDevicePrimaryCtxRelease_v2(int device);
 int cuDevicePrimaryCtxGetState(int device, unsigned *flags, int *active);
+int cuDevicePrimaryCtxSetFlags(int device, unsigned flags);
 int cuCtxCreate_v2(struct context **context, unsigned flags, int device);
 int cuCtxDestroy_v2(struct context *context);
 int cuCtxSetCurrent(struct context *context);
@@ -128,8 +131,19 @@ EXPORTED int cuDevicePrimaryCtxGetState(int device, unsigned *flags, int *active
     if (!is_device(device))
         return INVALID_DEVICE;
     pthread_mutex_lock(&tables);
-    *flags = 0;
+    *flags = primary_flags[device];
     *active = primary_of(device) != NULL;
+    pthread_mutex_unlock(&tables);
+    return SUCCESS;
+}
+
+EXPORTED int cuDevicePrimaryCtxSetFlags(int device, unsigned flags)
+{
+    ENTER(cuDevicePrimaryCtxSetFlags);
+    if (!is_device(device))
+        return INVALID_DEVICE;
+    pthread_mutex_lock(&tables);
+    primary_flags[device] = flags;
     pthread_mutex_unlock(&tables);
     return SUCCESS;
 }
