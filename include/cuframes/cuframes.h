@@ -14,6 +14,7 @@
 #include <cuframes/frame.h>
 #include <cuframes/gpu.h>
 #include <cuframes/group.h>
+#include <cuframes/interrupt.h>
 #include <cuframes/log.h>
 #include <cuframes/packet.h>
 #include <cuframes/publisher.h>

@@ -252,6 +252,12 @@ class Publisher
         detail::check(cuframes_publisher_reconfigure(raw(), &config));
     }
 
+    /** Says that no frames come for a while; see cuframes_publisher_pause(). */
+    void pause()
+    {
+        detail::check(cuframes_publisher_pause(raw()));
+    }
+
     /** Gives the channel a packet ring. */
     void enable_packets(const cuframes_packet_ring_options_t *options = nullptr)
     {
@@ -330,7 +336,7 @@ struct SubscriberOptions {
     float max_fps = 0;
     std::uint32_t every = 0;
     cuframes_memory_t memory = CUFRAMES_MEMORY_AUTO;
-    std::string runtime_dir; /**< "" = the default */
+    std::string runtime_dir;                             /**< "" = the default */
     const cuframes_connect_options_t *connect = nullptr; /**< borrowed */
 
     /** The same as a C structure; it points into these options. */

@@ -41,6 +41,8 @@ typedef enum cuframes_error {
     CUFRAMES_ERR_EVICTED = -13,
     /** The operating system, or the publisher's socket permissions, do not allow it. */
     CUFRAMES_ERR_PERMISSION = -14,
+    /** The program's own check ended the wait (interrupt.h). */
+    CUFRAMES_ERR_INTERRUPTED = -15,
     CUFRAMES_ERR_PACKET_OVERSIZED = -20,
     CUFRAMES_ERR_NO_PACKET_RING = -21,
     CUFRAMES_ERR_NO_CODEC_PARAMS = -22,

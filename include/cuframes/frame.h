@@ -118,6 +118,17 @@ CUFRAMES_API uint32_t cuframes_frame_generation(const cuframes_frame_t *frame);
 CUFRAMES_API const void *cuframes_frame_user_data(const cuframes_frame_t *frame, size_t *size);
 
 /**
+ * Copies the visible picture into host memory of the caller's, wherever the frame is: its planes one
+ * behind the other without gaps, in the cuframes_calc_frame_size() bytes of the frame's format and
+ * size. `size` is the room at `target`: INVALID_ARG if that is less. From GPU memory the GPU copies,
+ * beside other work of the program, and the call returns when that has ended; a program that wants
+ * every frame in host memory subscribes with CUFRAMES_SUBSCRIBER_STAGED, which goes through pinned
+ * memory and is faster. CUDA; OUT_OF_MEMORY. Any thread.
+ */
+CUFRAMES_API int cuframes_frame_copy_to_host(const cuframes_frame_t *frame, void *target,
+                                             size_t size);
+
+/**
  * The descriptor of the memory that the frame lies in, for programs that pass frames on to others
  * which do not know this library: byte `*offset` of it is where cuframes_frame_data() points. Lent,
  * and open while the frame is held; duplicate it to keep it. It can be mapped for reading only, and

@@ -50,6 +50,12 @@ class Frame
         return cuframes_frame_memory(raw());
     }
 
+    /** Copies the visible picture into host memory, packed; see cuframes_frame_copy_to_host(). */
+    void copy_to_host(void *target, std::size_t size) const
+    {
+        detail::check(cuframes_frame_copy_to_host(raw(), target, size));
+    }
+
     /** Pixel format. */
     cuframes_format_t format() const noexcept
     {

@@ -71,6 +71,20 @@ CUFRAMES_API int cuframes_gpu_find(const char *name, int32_t *index);
  *  are the same), else 0; errors as cuframes_gpu_info(). */
 CUFRAMES_API int cuframes_gpu_can_read(int32_t reader, int32_t owner);
 
+/**
+ * Makes a stream (a CUstream) behind several: its work waits, on the GPU, for what is in each of
+ * `streams` now (of any context of the process; NULL = the legacy default stream of the primary
+ * context of the GPU `index`). For a frame that is filled or read in several streams: publish it, or
+ * give it back, behind this one. The streams themselves wait for nothing, nor does the caller. It lives
+ * as long as somebody uses that GPU's primary context, as every publisher, subscriber and frame does.
+ * CUDA; INVALID_ARG; `stream` is written on success.
+ */
+CUFRAMES_API int cuframes_gpu_join_streams(int32_t index, void *const *streams, uint32_t count,
+                                           void **stream);
+/** Ends a stream of cuframes_gpu_join_streams() when its work is done; the caller does not wait. NULL is
+ *  fine. */
+CUFRAMES_API int cuframes_gpu_end_stream(int32_t index, void *stream);
+
 /** "GPU-01234567-…" for the bytes of a UUID, into CUFRAMES_GPU_UUID_TEXT bytes. */
 CUFRAMES_API void cuframes_gpu_uuid_text(const uint8_t uuid[CUFRAMES_GPU_UUID_SIZE], char *text);
 

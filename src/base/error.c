@@ -48,6 +48,8 @@ CUFRAMES_API const char *cuframes_strerror(int error)
         return "evicted";
     case CUFRAMES_ERR_PERMISSION:
         return "permission denied";
+    case CUFRAMES_ERR_INTERRUPTED:
+        return "interrupted";
     case CUFRAMES_ERR_PACKET_OVERSIZED:
         return "packet too large";
     case CUFRAMES_ERR_NO_PACKET_RING:

@@ -169,11 +169,12 @@ static void announce_first(cuframes_publisher_t *publisher, struct cf_pending *p
     struct cf_generation *generation = pending->buffer->generation;
     const bool wait = generation->info.policy == CUFRAMES_POLICY_STRICT_WAIT;
     int64_t deadline = 0;
+    bool again = wait;
 
     if (generation != publisher->current) {
-        while (wait && !publisher->completion.stop && !publisher->failed &&
-               cf_wait_for_followers(publisher, &deadline))
-            ;
+        /* Nobody interrupts a thread of the library. */
+        while (again && !publisher->completion.stop && !publisher->failed)
+            cf_wait_for_followers(publisher, &deadline, &again);
         if (publisher->failed || publisher->completion.abandoned)
             return;
         cf_publisher_switch(publisher, generation);

@@ -516,15 +516,18 @@ static int publish_now(cuframes_publisher_t *publisher, cuframes_buffer_t *buffe
 {
     const bool wait = buffer->generation->info.policy == CUFRAMES_POLICY_STRICT_WAIT;
     int64_t deadline = 0;
-    bool first;
+    bool first, again;
     uint64_t number;
     int err;
 
     do {
+        again = false;
         err = check_publish(publisher, buffer, meta);
         first = buffer->generation != publisher->current;
         /* The wait lets go of the lock: everything is looked at again after it. */
-    } while (!err && first && wait && cf_wait_for_followers(publisher, &deadline));
+        if (!err && first && wait)
+            err = cf_wait_for_followers(publisher, &deadline, &again);
+    } while (!err && again);
     if (err)
         return err;
     if (first)

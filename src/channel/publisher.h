@@ -155,15 +155,16 @@ cuframes_channel_info_t cf_publisher_read_info(const cuframes_publisher_t *publi
 /* wait.c: the wait policy. All under the lock, which the first two let go of while they sleep. */
 
 /* Finds a slot after cf_writer_acquire() found none: waits, and evicts who is in the way for too
- * long. TOO_MANY if the program has them all, TIMEOUT if streams take that long. */
+ * long. TOO_MANY if the program has them all, TIMEOUT if streams take that long,
+ * INTERRUPTED. */
 int cf_wait_for_slot(cuframes_publisher_t *publisher, struct cf_generation **generation,
                      uint32_t *slot);
 /* Records that the program has every slot in its own hands. */
 int cf_no_own_slot(void);
 /* Before a new generation takes the current one's place: whether some in-order subscriber has not
- * been sent the current one, whose frames it would lose. Waits for a moment if so; `deadline` (0
- * at first) is when it is evicted. */
-bool cf_wait_for_followers(cuframes_publisher_t *publisher, int64_t *deadline);
+ * been sent the current one, whose frames it would lose. Waits for a moment if so, and then `*again`
+ * is set; `deadline` (0 at first) is when it is evicted. INTERRUPTED if the program ends the wait. */
+int cf_wait_for_followers(cuframes_publisher_t *publisher, int64_t *deadline, bool *again);
 /* Before the channel closes, and not under the lock: the same for the newest generation, except
  * that nobody is evicted and that the wait is a second at most. */
 void cf_wait_for_last_followers(cuframes_publisher_t *publisher);

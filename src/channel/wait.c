@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/futex.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "channel/publisher.h"
 
@@ -43,15 +44,19 @@ static void note_client(struct sleep *sleep, const struct cf_client *client)
     note_word(sleep, &cf_page_holds(client->page)->ack, client->page);
 }
 
-/* Sleeps, not under the lock, until a word changes or the deadline. */
-static void sleep_until(cuframes_publisher_t *publisher, const struct sleep *sleep,
-                        int64_t deadline)
+/* Sleeps, not under the lock, until a word changes, the deadline, or for a while. INTERRUPTED if the
+ * program ends the wait. */
+static int sleep_until(cuframes_publisher_t *publisher, const struct sleep *sleep, int64_t deadline)
 {
+    bool interrupted;
+
     publisher->waiters++;
     pthread_mutex_unlock(&publisher->lock);
-    cf_futex_wait_any(sleep->looks, sleep->count, deadline);
+    cf_futex_wait_any(sleep->looks, sleep->count, cf_interrupt_slice(deadline));
+    interrupted = cf_interrupted();
     pthread_mutex_lock(&publisher->lock);
     publisher->waiters--;
+    return interrupted ? cf_fail_interrupted() : CUFRAMES_OK;
 }
 
 static void end_sleep(struct sleep *sleep)
@@ -132,14 +137,15 @@ static bool leaves_to_gpu(const struct cf_client *client)
 }
 
 /* Sleeps until one of the subscribers in the way lets something go. */
-static void sleep_for_slot(cuframes_publisher_t *publisher, const struct cf_generation *from,
-                           int64_t deadline)
+static int sleep_for_slot(cuframes_publisher_t *publisher, const struct cf_generation *from,
+                          int64_t deadline)
 {
     const struct cf_ring_writer *writer = &from->writer;
     struct cf_ring_blocker blockers[CUFRAMES_MAX_SLOTS];
     struct sleep sleep = {.count = 0};
     uint32_t count;
     bool gpu = false;
+    int err = CUFRAMES_OK;
 
     note_word(&sleep, &publisher->progress, NULL);
     /* W10: first the words, then a look. */
@@ -155,8 +161,9 @@ static void sleep_for_slot(cuframes_publisher_t *publisher, const struct cf_gene
         if (!cf_writer_blocks(writer, &publisher->peers, blockers[i].peer, blockers[i].slot, true))
             count = 0;
     if (count > 0)
-        sleep_until(publisher, &sleep, deadline);
+        err = sleep_until(publisher, &sleep, deadline);
     end_sleep(&sleep);
+    return err;
 }
 
 int cf_no_own_slot(void)
@@ -170,6 +177,7 @@ static int wait_for_streams(cuframes_publisher_t *publisher, const struct cf_gen
                             int64_t *deadline)
 {
     struct sleep sleep = {.count = 0};
+    int err;
 
     if (publisher->completion.count == 0)
         return cf_no_own_slot();
@@ -181,9 +189,9 @@ static int wait_for_streams(cuframes_publisher_t *publisher, const struct cf_gen
                        "(consumer_ack_timeout_ms)",
                        from->info.ack_timeout_ms);
     note_word(&sleep, &publisher->progress, NULL);
-    sleep_until(publisher, &sleep, *deadline);
+    err = sleep_until(publisher, &sleep, *deadline);
     end_sleep(&sleep);
-    return CUFRAMES_OK;
+    return err;
 }
 
 /*
@@ -224,7 +232,8 @@ int cf_wait_for_slot(cuframes_publisher_t *publisher, struct cf_generation **gen
             wait.slot = CF_NO_SLOT;
             continue;
         }
-        sleep_for_slot(publisher, from, wait.deadline);
+        if ((err = sleep_for_slot(publisher, from, wait.deadline)) != 0)
+            break;
     }
     if (publisher->waiters == 0)
         cf_writer_set_waiting(&(*generation)->writer, false);
@@ -243,31 +252,34 @@ static struct cf_client *find_straggler(const cuframes_publisher_t *publisher)
     return NULL;
 }
 
-bool cf_wait_for_followers(cuframes_publisher_t *publisher, int64_t *deadline)
+int cf_wait_for_followers(cuframes_publisher_t *publisher, int64_t *deadline, bool *again)
 {
     const int64_t now = cf_now_ns();
     struct sleep sleep = {.count = 0};
     struct cf_client *straggler;
+    int err;
 
     note_word(&sleep, &publisher->progress, NULL);
     straggler = find_straggler(publisher);
+    *again = straggler != NULL;
     if (!straggler)
-        return false;
+        return CUFRAMES_OK;
     if (*deadline == 0)
         *deadline = cf_deadline(publisher->current->info.ack_timeout_ms);
     if (*deadline != CF_NEVER && now >= *deadline) {
         evict(publisher, straggler);
-        return true;
+        return CUFRAMES_OK;
     }
-    sleep_until(publisher, &sleep, *deadline);
+    err = sleep_until(publisher, &sleep, *deadline);
     publisher->stats.waited_ns += (uint64_t)(cf_now_ns() - now);
-    return true;
+    return err;
 }
 
 void cf_wait_for_last_followers(cuframes_publisher_t *publisher)
 {
     int32_t patience_ms = MOST_CLOSE_MS;
     int64_t deadline;
+    bool again = true;
 
     if (publisher->packets_only)
         return;
@@ -276,8 +288,9 @@ void cf_wait_for_last_followers(cuframes_publisher_t *publisher)
         publisher->current->info.ack_timeout_ms < patience_ms)
         patience_ms = publisher->current->info.ack_timeout_ms;
     deadline = cf_deadline(patience_ms);
-    while (publisher->current->info.policy == CUFRAMES_POLICY_STRICT_WAIT &&
-           cf_now_ns() < deadline && cf_wait_for_followers(publisher, &deadline))
+    while (publisher->current->info.policy == CUFRAMES_POLICY_STRICT_WAIT && again &&
+           cf_now_ns() < deadline &&
+           cf_wait_for_followers(publisher, &deadline, &again) == CUFRAMES_OK)
         continue;
     pthread_mutex_unlock(&publisher->lock);
 }

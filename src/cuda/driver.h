@@ -137,6 +137,7 @@ enum {
     X(cuStreamDestroy_v2, 4000, (cf_CUstream stream))                                              \
     X(cuStreamSynchronize, 2000, (cf_CUstream stream))                                             \
     X(cuStreamGetCtx, 9020, (cf_CUstream stream, cf_CUcontext * context))                          \
+    X(cuStreamWaitEvent, 3020, (cf_CUstream stream, cf_CUevent event, unsigned flags))             \
     X(cuEventCreate, 2000, (cf_CUevent * event, unsigned flags))                                   \
     X(cuEventDestroy_v2, 4000, (cf_CUevent event))                                                 \
     X(cuEventRecord, 2000, (cf_CUevent event, cf_CUstream stream))                                 \

@@ -265,3 +265,75 @@ int cf_cuda_finish(struct cf_cuda *cuda, void *stream)
         return err;
     return end(cuda, cuda->driver->cuStreamSynchronize(stream), "cuStreamSynchronize", what);
 }
+
+int cf_cuda_fetch(struct cf_cuda *cuda, void *to, const void *from, size_t size)
+{
+    static const char what[] = "cannot copy a frame from the GPU";
+    const struct cf_driver *driver = cuda->driver;
+    const char *call = "cuStreamCreate";
+    cf_CUstream stream;
+    cf_CUresult result;
+    int err = begin(cuda, NULL, what);
+
+    if (err)
+        return err;
+    result = driver->cuStreamCreate(&stream, CF_CU_STREAM_NON_BLOCKING);
+    if (result == CF_CU_SUCCESS) {
+        call = "cuMemcpyDtoHAsync";
+        result = driver->cuMemcpyDtoHAsync_v2(to, (cf_CUdeviceptr)(uintptr_t)from, size, stream);
+        if (result == CF_CU_SUCCESS) {
+            call = "cuStreamSynchronize";
+            result = driver->cuStreamSynchronize(stream);
+        }
+        driver->cuStreamDestroy_v2(stream);
+    }
+    return end(cuda, result, call, what);
+}
+
+/* Has the stream, of `cuda`'s context, wait for what is in the other now. */
+static int follow(struct cf_cuda *cuda, cf_CUstream stream, void *other)
+{
+    struct cf_cuda_mark mark = {0};
+    cf_CUresult result;
+    int err = cf_cuda_mark(cuda, other, &mark, NULL);
+
+    if (err)
+        return err;
+    if ((err = cf_cuda_enter(cuda)) == 0) {
+        result = cuda->driver->cuStreamWaitEvent(stream, mark.event, 0);
+        cf_cuda_leave(cuda);
+        if (result != CF_CU_SUCCESS)
+            err = mark_failed(cuda, result, "cuStreamWaitEvent", NULL);
+    }
+    cf_cuda_mark_fini(cuda, &mark);
+    return err;
+}
+
+int cf_cuda_join(struct cf_cuda *cuda, void *const *streams, uint32_t count, void **joined)
+{
+    static const char what[] = "cannot make a stream";
+    cf_CUstream stream;
+    cf_CUresult result;
+    int err = begin(cuda, NULL, what);
+
+    if (err)
+        return err;
+    result = cuda->driver->cuStreamCreate(&stream, CF_CU_STREAM_NON_BLOCKING);
+    if ((err = end(cuda, result, "cuStreamCreate", what)) != 0)
+        return err;
+    for (uint32_t i = 0; i < count && !err; i++)
+        err = follow(cuda, stream, streams[i]);
+    if (err)
+        cf_cuda_end_stream(cuda, stream);
+    else
+        *joined = stream;
+    return err;
+}
+
+void cf_cuda_end_stream(struct cf_cuda *cuda, void *stream)
+{
+    if (!stream || !cf_cuda_is_ours(cuda) || cf_cuda_enter(cuda) != CUFRAMES_OK)
+        return;
+    cuda->driver->cuStreamDestroy_v2(stream);
+    cf_cuda_leave(cuda);
+}

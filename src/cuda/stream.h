@@ -46,5 +46,12 @@ bool cf_cuda_clear_word(struct cf_cuda *cuda, void *stream, cf_CUdeviceptr addre
 int cf_cuda_copy_in(struct cf_cuda *cuda, void *stream, void *to, const void *from, size_t size);
 int cf_cuda_copy_out(struct cf_cuda *cuda, void *stream, void *to, const void *from, size_t size);
 int cf_cuda_copy_on(struct cf_cuda *cuda, void *stream, void *to, const void *from, size_t size);
+/* Copies from the device to pageable host memory, behind nobody's work: in a stream of its own. The copy
+ * has ended when the call returns. */
+int cf_cuda_fetch(struct cf_cuda *cuda, void *to, const void *from, size_t size);
+/* Makes a stream of its own, whose work comes behind what is now in each of the others. Destroyed, it
+ * ends when its work is done. */
+int cf_cuda_join(struct cf_cuda *cuda, void *const *streams, uint32_t count, void **joined);
+void cf_cuda_end_stream(struct cf_cuda *cuda, void *stream);
 /* Waits until all that is in the stream is done. */
 int cf_cuda_finish(struct cf_cuda *cuda, void *stream);

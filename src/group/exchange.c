@@ -63,7 +63,7 @@ static int take_some(cuframes_group_t *group, int *all, uint32_t capacity, uint3
     uint32_t expected = left < CF_RECORD_MAX_FDS ? left : CF_RECORD_MAX_FDS;
     struct cf_group_message message;
     struct cf_record record;
-    int err = cf_record_receive(group->socket, &record, CF_RECORD_MAX_FDS, deadline_ns);
+    int err = cf_group_receive(group, &record, CF_RECORD_MAX_FDS, deadline_ns);
 
     /* This process could not take them; the message is gone, the group is not. */
     if (err == CUFRAMES_ERR_TOO_MANY) {

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/interrupt.h"
 #include "base/point.h"
 #include "base/sys.h"
 #include "wire/connection.h"
@@ -27,6 +28,8 @@
 #define DEFAULT_TIMEOUT_MS 30000
 /* Between two looks at a name that somebody is just taking or leaving. */
 #define LOOK_AGAIN_MS 5
+/* Longest look at the connection while the program is asked in between. */
+#define SLICE_MS 1000
 /* For the hub to say who is missing. */
 #define ANSWER_MS 500
 
@@ -153,12 +156,27 @@ static int map_board(cuframes_group_t *group, int fd)
     return CUFRAMES_OK;
 }
 
+int cf_group_receive(const cuframes_group_t *group, struct cf_record *record, size_t most_fds,
+                     int64_t deadline_ns)
+{
+    struct pollfd poller = {.fd = group->socket, .events = POLLIN};
+
+    do {
+        const int64_t slice = cf_interrupt_slice(deadline_ns);
+        const int ready = slice < deadline_ns ? poll(&poller, 1, cf_poll_ms(slice, SLICE_MS)) : 1;
+
+        if (ready > 0 || (ready < 0 && errno != EINTR))
+            return cf_record_receive(group->socket, record, most_fds, deadline_ns);
+    } while (!cf_interrupted());
+    return cf_fail_interrupted();
+}
+
 /* Waits for the hub's word that everybody is here. */
 static int await_start(cuframes_group_t *group, int64_t deadline)
 {
     struct cf_group_message message;
     struct cf_record record;
-    int err = cf_record_receive(group->socket, &record, 1, deadline);
+    int err = cf_group_receive(group, &record, 1, deadline);
 
     if (err)
         return err;
@@ -240,6 +258,8 @@ static int join_by_name(cuframes_group_t *group, const cuframes_group_config_t *
             return tell_timeout(group, timeout_of(config));
         if (!again || cf_now_ns() >= deadline)
             return err;
+        if (cf_interrupted())
+            return cf_fail_interrupted();
         disconnect(group);
         poll(NULL, 0, LOOK_AGAIN_MS);
     }
@@ -369,6 +389,8 @@ int cf_group_barrier(cuframes_group_t *group, uint32_t ranks, int64_t deadline_n
         result = cf_barrier_wait(&barrier, deadline_ns, &missing);
         if (result == CF_BARRIER_LOOK)
             look_at_hub(group);
+        if (result == CF_BARRIER_LOOK && cf_interrupted())
+            return cf_group_fail(group, cf_fail_interrupted());
     }
     if (result == CF_BARRIER_PASSED)
         return CUFRAMES_OK;

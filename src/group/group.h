@@ -12,6 +12,7 @@
 #include "group/board.h"
 #include "group/hub.h"
 #include "wire/message.h"
+#include "wire/record.h"
 
 struct cuframes_group {
     unsigned fork_count;
@@ -46,6 +47,9 @@ int cf_group_create_from_fd(const cuframes_group_config_t *config, int fd,
 void cf_group_destroy(cuframes_group_t *group);
 int cf_group_host_create(uint32_t size, int *fds, cuframes_group_host_t **host);
 void cf_group_host_destroy(cuframes_group_host_t *host);
+/* The next record of the hub, as cf_record_receive(); INTERRUPTED if the program ends the wait. */
+int cf_group_receive(const cuframes_group_t *group, struct cf_record *record, size_t most_fds,
+                     int64_t deadline_ns);
 /* The barrier of the first `ranks` ranks. */
 int cf_group_barrier(cuframes_group_t *group, uint32_t ranks, int64_t deadline_ns);
 /* Records why the group is broken, and returns the error for it. */

@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#define MULTIPLIER UINT64_C(0x9e3779b97f4a7c15)
-
 cuframes_publisher_config_t gpu_config(const char *key)
 {
     return (cuframes_publisher_config_t){

@@ -31,6 +31,8 @@ int gpu_try_publish(struct gpu_worker *worker, cuframes_publisher_t *publisher, 
 cuframes_frame_t *gpu_next(cuframes_subscriber_t *subscriber);
 /* Words of a frame in GPU memory that are not those of its time stamp. */
 uint32_t gpu_wrong_in_frame(struct gpu_worker *worker, const cuframes_frame_t *frame);
+/* Word i of a frame is its time stamp times this, and i. */
+#define MULTIPLIER UINT64_C(0x9e3779b97f4a7c15)
 /* The same for one in host memory. */
 bool host_frame_fits(const cuframes_frame_t *frame);
 /* Takes the next frame, checks its words and its pts, and releases it. */

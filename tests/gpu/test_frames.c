@@ -3,6 +3,7 @@
  * Frames in GPU memory, publisher and subscribers in one process: what is visible when, what a hold
  * protects, and every way to read.
  */
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "channel.h"
@@ -112,6 +113,91 @@ TEST(held_frames_stay_as_they_are, .prepare = prepare)
         CHECK_OK(cuframes_frame_check(kept[i]));
         CHECK_OK(cuframes_frame_release(kept[i]));
     }
+    end(&s);
+}
+
+TEST(a_frame_is_given_back_and_published_behind_several_streams, .prepare = prepare)
+{
+    struct gpu_worker other;
+    struct gpu_gate gate;
+    cuframes_frame_t *frame, *early = NULL;
+    void *joined = NULL;
+    struct scene s;
+
+    begin(&s);
+    gpu_worker_init(&other, 0);
+    gpu_gate_init(&gate);
+    for (int i = 0; i < 2; i++) {
+        void *const streams[] = {s.worker.stream, other.stream};
+        struct gpu_gate *first = i ? &gate : &s.gate, *last = i ? &s.gate : &gate;
+        cuframes_buffer_t *buffer;
+
+        gpu_publish(&s.worker, s.publisher, 10 * i);
+        frame = gpu_next(s.reader);
+        gpu_gate_close(&s.gate, s.worker.stream);
+        gpu_gate_close(&gate, other.stream);
+        CHECK_OK(cuframes_gpu_join_streams(0, streams, 2, &joined));
+        CHECK_OK(cuframes_frame_release_stream(frame, joined));
+        CHECK_OK(cuframes_gpu_end_stream(0, joined));
+        CHECK_OK(cuframes_publisher_acquire_buffer(s.publisher, &buffer));
+        CHECK_OK(cuframes_gpu_join_streams(0, streams, 2, &joined));
+        CHECK_OK(cuframes_publisher_publish_buffer(s.publisher, buffer, joined, NULL, NULL));
+        CHECK_OK(cuframes_gpu_end_stream(0, joined));
+        cuframes_buffer_unref(buffer);
+        gpu_gate_open(first);
+        CHECK_ERR(cuframes_subscriber_next(s.reader, NULL, &early, 100), CUFRAMES_ERR_TIMEOUT);
+        CHECK_EQ(publisher_stats(s.publisher).slots_held, 1U);
+        gpu_gate_open(last);
+        frame = gpu_next(s.reader);
+        CHECK_OK(cuframes_frame_release(frame));
+        WAIT_FOR(publisher_stats(s.publisher).slots_held == 0, 5000);
+    }
+    CHECK_ERR(cuframes_gpu_join_streams(0, NULL, 1, &joined), CUFRAMES_ERR_INVALID_ARG);
+    CHECK_ERR(cuframes_gpu_join_streams(0, &joined, 0, &joined), CUFRAMES_ERR_INVALID_ARG);
+    CHECK_ERR(cuframes_gpu_join_streams(99, &joined, 1, &joined), CUFRAMES_ERR_INVALID_ARG);
+    CHECK_OK(cuframes_gpu_end_stream(0, NULL));
+    gpu_gate_fini(&gate);
+    gpu_worker_fini(&other);
+    end(&s);
+}
+
+static void *copy_down(void *argument)
+{
+    const cuframes_frame_t *frame = argument;
+    const size_t size = cuframes_frame_data_size(frame);
+    uint64_t *words = malloc(size);
+
+    CHECK(words);
+    CHECK_OK(cuframes_frame_copy_to_host(frame, words, size));
+    for (size_t i = 0; i < size / 8; i++)
+        CHECK_EQ(words[i], (uint64_t)cuframes_frame_pts_ns(frame) * MULTIPLIER + i);
+    free(words);
+    return NULL;
+}
+
+TEST(frames_are_copied_to_the_host_beside_other_work, .prepare = prepare)
+{
+    cu_stream busy[] = {NULL, NULL};
+    cuframes_frame_t *frame;
+    pthread_t thread;
+    struct scene s;
+
+    begin(&s);
+    busy[1] = s.worker.stream;
+    for (int i = 0; i < 2; i++) {
+        gpu_publish(&s.worker, s.publisher, 70 + i);
+        frame = gpu_next(s.reader);
+        gpu_gate_close(&s.gate, busy[i]);
+        copy_down(frame);
+        /* A thread without a context. */
+        CHECK_EQ(pthread_create(&thread, NULL, copy_down, frame), 0);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+        CHECK_CU_ERR(gpu.cuStreamQuery(busy[i]), CU_NOT_READY);
+        gpu_gate_open(&s.gate);
+        CHECK_CU(gpu.cuStreamSynchronize(busy[i]));
+        CHECK_OK(cuframes_frame_release(frame));
+    }
+    CHECK_EQ(subscriber_stats(s.reader).staged, 0U);
     end(&s);
 }
 

@@ -3,6 +3,8 @@
  * What is said about a frame arrives as it was said, in every format and at odd sizes; what cannot
  * be is refused and nothing is published.
  */
+#include <string.h>
+
 #include "support.h"
 
 /* One publisher, one reader in order, one frame to look at. */
@@ -361,4 +363,51 @@ TEST(crop_moves_the_planes)
     CHECK_EQ(plane.rows, 11U);
     cuframes_frame_release(frame);
     end_pair(&pair);
+}
+
+TEST(a_picture_is_copied_as_it_is_seen)
+{
+    cuframes_publisher_config_t config = small_config("cam");
+    cuframes_frame_meta_t meta = {.crop = {.x = 4, .y = 2, .width = 8, .height = 6}};
+    uint8_t picture[8 * 6 * 3 / 2 + 1];
+    cuframes_layout_t layout;
+    cuframes_publisher_t *publisher;
+    cuframes_subscriber_t *reader;
+    cuframes_buffer_t *buffer;
+    cuframes_frame_t *frame;
+    uint8_t *luma, *chroma;
+
+    config.format = CUFRAMES_FORMAT_NV12;
+    CHECK_OK(cuframes_layout_init(&layout, config.format, config.width, config.height, 128));
+    config.layout = &layout;
+    publisher = make_publisher(&config);
+    reader = make_reader("cam", CUFRAMES_MODE_STRICT_ORDER);
+    CHECK_OK(cuframes_publisher_acquire_buffer(publisher, &buffer));
+    luma = cuframes_buffer_plane(buffer, 0, NULL);
+    chroma = cuframes_buffer_plane(buffer, 1, NULL);
+    for (size_t y = 0; y < 8; y++)
+        for (size_t x = 0; x < 12; x++) {
+            luma[y * layout.planes[0].pitch + x] = (uint8_t)(16 * y + x);
+            chroma[y / 2 * layout.planes[1].pitch + x] = (uint8_t)(16 * y / 2 + x + 100);
+        }
+    CHECK_OK(cuframes_publisher_publish_buffer(publisher, buffer, NULL, &meta, NULL));
+    cuframes_buffer_unref(buffer);
+    CHECK_OK(cuframes_subscriber_next(reader, NULL, &frame, test_patience_ms()));
+    memset(picture, 0xee, sizeof(picture));
+    CHECK_ERR_SAYS(cuframes_frame_copy_to_host(frame, picture, 71), CUFRAMES_ERR_INVALID_ARG,
+                   "72 bytes");
+    CHECK_ERR(cuframes_frame_copy_to_host(frame, NULL, 72), CUFRAMES_ERR_INVALID_ARG);
+    CHECK_ERR(cuframes_frame_copy_to_host(NULL, picture, 72), CUFRAMES_ERR_INVALID_ARG);
+    CHECK_EQ(picture[0], 0xee);
+    CHECK_OK(cuframes_frame_copy_to_host(frame, picture, sizeof(picture)));
+    for (size_t y = 0; y < 6; y++)
+        for (size_t x = 0; x < 8; x++)
+            CHECK_EQ(picture[y * 8 + x], 16 * (y + 2) + x + 4);
+    for (size_t y = 0; y < 3; y++)
+        for (size_t x = 0; x < 8; x++)
+            CHECK_EQ(picture[48 + y * 8 + x], (16 * (2 * y + 3)) / 2 + x + 4 + 100);
+    CHECK_EQ(picture[72], 0xee);
+    CHECK_OK(cuframes_frame_release(frame));
+    cuframes_subscriber_destroy(reader);
+    cuframes_publisher_destroy(publisher);
 }
