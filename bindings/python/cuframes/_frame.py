@@ -133,8 +133,9 @@ class Frame(_cuframes.Frame):
         shape = (self.height, self.width) if order == GRAY else (self.height, self.width, 3)
         if out is None:
             out = numpy.empty(shape, numpy.uint8)
-        if self.device != "cpu" or not self._through_cv2(order, out, shape):
-            _cuframes._convert(self, order, out)
+        here = self if self.device == "cpu" else self.copy()
+        if not here._through_cv2(order, out, shape):
+            _cuframes._convert(here, order, out)
         return out
 
     def _through_cv2(self, order: int, out: Any, shape: tuple[int, ...]) -> bool:
@@ -161,7 +162,8 @@ class Frame(_cuframes.Frame):
         """The picture as OpenCV has it: uint8, shape (height, width, 3), contiguous, your own.
 
         Colour matrix and range are those of the picture, or what its size suggests. Written into
-        `out` if that is given (same shape, rows contiguous), which is returned. Host memory only.
+        `out` if that is given (same shape, rows contiguous), which is returned. A frame in GPU memory
+        is copied down first.
         """
         made: Array = self._picture(BGR, out)
         return made
@@ -185,7 +187,7 @@ class Frame(_cuframes.Frame):
         return PIL.Image.fromarray(self.rgb())
 
     def _repr_png_(self) -> bytes | None:
-        if self.released or self.device != "cpu":
+        if self.released:
             return None
         if self.format in (PixelFormat.GRAYSCALE, PixelFormat.GRAY16):
             return _png.encode(self.gray(), self.width, self.height, 1)
@@ -194,8 +196,8 @@ class Frame(_cuframes.Frame):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self.device != "cpu":
             raise TypeError("this frame is in GPU memory: use torch.from_dlpack(frame) or "
-                            "cupy.from_dlpack(frame), or open the channel with device=\"cpu\", "
-                            "staged=True")
+                            "cupy.from_dlpack(frame), copy it with frame.copy() or bgr(), or open "
+                            "the channel with device=\"cpu\", staged=True")
         wanted_copy = copy
         try:
             array = whole_array(self)

@@ -19,7 +19,7 @@ class Group(_cuframes.Group):
     None to be given one in the order of arrival. timeout: seconds for all to come, and for each call
     that does not say another. fd: a connected
     descriptor that was handed down, in place of the name; consumed. One thread at a time; not
-    across fork(). Python's signal handlers run when a call returns.
+    across fork(). Ctrl-C ends a call that waits; the group is then broken, by this rank.
     """
 
     def __new__(cls, name: str | None, size: int, rank: int | None = None, *,

@@ -206,8 +206,8 @@ class Publisher(_cuframes.Publisher):
 
     def acquire(self) -> Buffer | None:
         """A free slot, or None where every slot is held (policy "drop": the frame counts as
-        dropped). With policy "wait" it waits for subscribers, and signals are handled when it
-        returns. Publish it, or discard() it."""
+        dropped). With policy "wait" it waits for subscribers; Ctrl-C and close() end that.
+        Publish it, or discard() it."""
         buffer = self._acquire()
         if buffer is not None:
             buffer._publisher = self

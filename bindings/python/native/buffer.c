@@ -139,12 +139,12 @@ static bool read_meta(PyObject *args, PyObject *kwargs, cuframes_frame_meta_t *m
     return !PyErr_Occurred();
 }
 
-/* The stream that fills the slot: what the program says, else what a consumer of DLPack said. */
-static bool stream_of(const struct buffer *buffer, PyObject *wanted, void **stream)
+/* The stream that fills the slot, if the program says one; else consumers of DLPack did. */
+static bool read_stream(PyObject *wanted, void **stream)
 {
     unsigned long long number;
 
-    *stream = buffer->owner.has_stream ? buffer->owner.stream : NULL;
+    *stream = NULL;
     if (wanted == Py_None)
         return true;
     number = PyLong_AsUnsignedLongLong(wanted);
@@ -152,6 +152,31 @@ static bool stream_of(const struct buffer *buffer, PyObject *wanted, void **stre
         return false;
     *stream = (void *)(uintptr_t)number;
     return true;
+}
+
+/* An exception is set already. */
+#define SEALING_FAILED 1
+
+/* Announces the slot behind `stream`, or, if that is not given, behind all that were used. */
+static int publish(struct buffer *buffer, bool given, void *stream,
+                   const cuframes_frame_meta_t *meta)
+{
+    int err = CUFRAMES_OK;
+
+    buffer->published = true; /* no other thread comes in between */
+    PYCF_BEGIN_WAIT(&buffer->channel->closed);
+    if (!given)
+        err = pycf_owner_stream(&buffer->owner, NULL, &stream);
+    if (err == CUFRAMES_OK) {
+        err = cuframes_publisher_publish_buffer(buffer->channel->publisher, buffer->buffer, stream,
+                                                meta, &buffer->seq);
+        if (!given)
+            pycf_owner_end_stream(&buffer->owner, stream);
+    }
+    PYCF_END_WAIT;
+    if (err != CUFRAMES_OK)
+        buffer->published = false;
+    return err;
 }
 
 static PyObject *buffer_publish(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -165,8 +190,7 @@ static PyObject *buffer_publish(PyObject *self, PyObject *args, PyObject *kwargs
 
     if (buffer->published || !buffer->buffer || buffer->owner.released)
         return complain(&buffer->owner);
-    if (!read_meta(args, kwargs, &meta, &user_data, &wanted) ||
-        !stream_of(buffer, wanted, &stream)) {
+    if (!read_meta(args, kwargs, &meta, &user_data, &wanted) || !read_stream(wanted, &stream)) {
         PyBuffer_Release(&user_data);
         return NULL;
     }
@@ -179,21 +203,18 @@ static PyObject *buffer_publish(PyObject *self, PyObject *args, PyObject *kwargs
     }
     meta.user_data = user_data.len ? user_data.buf : NULL;
     meta.user_size = (uint32_t)user_data.len;
-    if (!pycf_channel_enter(buffer->channel) || seal_arrays(buffer) < 0) {
+    if (!pycf_channel_enter(buffer->channel)) {
         PyBuffer_Release(&user_data);
         return NULL;
     }
-    buffer->published = true; /* no other thread comes in between */
-    Py_BEGIN_ALLOW_THREADS err = cuframes_publisher_publish_buffer(
-        buffer->channel->publisher, buffer->buffer, stream, &meta, &buffer->seq);
-    Py_END_ALLOW_THREADS PyBuffer_Release(&user_data);
-    if (err != CUFRAMES_OK) {
-        buffer->published = false;
-        pycf_raise(err);
-        pycf_channel_leave(buffer->channel);
-        return NULL;
-    }
+    err = seal_arrays(buffer) < 0 ? SEALING_FAILED
+                                  : publish(buffer, wanted != Py_None, stream, &meta);
+    PyBuffer_Release(&user_data);
+    if (err != CUFRAMES_OK && err != SEALING_FAILED)
+        pycf_channel_raise(buffer->channel, err);
     pycf_channel_leave(buffer->channel);
+    if (err != CUFRAMES_OK)
+        return NULL;
     buffer->owner.readonly = true;
     pycf_owner_release(&buffer->owner);
     return PyLong_FromUnsignedLongLong(buffer->seq);
@@ -211,7 +232,7 @@ static PyObject *buffer_write(PyObject *self, PyObject *args)
 
     if (!PyArg_ParseTuple(args, "iy*O", &index, &data, &wanted))
         return NULL;
-    if (buffer->owner.released || !stream_of(buffer, wanted, &stream)) {
+    if (buffer->owner.released || !read_stream(wanted, &stream)) {
         PyBuffer_Release(&data);
         return buffer->owner.released ? complain(&buffer->owner) : NULL;
     }

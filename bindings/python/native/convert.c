@@ -63,8 +63,7 @@ static PyObject *convert(PyObject *module, PyObject *args)
         return owner->complain(owner);
     if (owner->picture.memory != CUFRAMES_MEMORY_HOST)
         return pycf_raise_text(CUFRAMES_ERR_CUDA,
-                               "this frame is in GPU memory: convert a tensor of it, or open the "
-                               "channel with device=\"cpu\", staged=True");
+                               "this frame is in GPU memory: convert a copy() of it");
     if (PyObject_GetBuffer(target, &out, PyBUF_WRITABLE | PyBUF_STRIDES) < 0)
         return NULL;
     result = convert_owner(owner, (enum pycf_order)order, &out);

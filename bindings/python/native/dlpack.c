@@ -202,9 +202,9 @@ static bool note_stream(struct pycf_owner *owner, PyObject *stream)
     }
     if (stream != Py_None && (number = PyLong_AsLongLong(stream)) == -1 && PyErr_Occurred())
         return false;
-    if (number != -1)
-        pycf_owner_use_stream(owner, number > 2 ? (void *)(uintptr_t)number : NULL);
-    return true;
+    if (number == -1)
+        return true;
+    return pycf_owner_use_stream(owner, number > 2 ? (void *)(uintptr_t)number : NULL);
 }
 
 PyObject *pycf_dlpack(struct pycf_owner *owner, const struct pycf_array *array, PyObject *args,

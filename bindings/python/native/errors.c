@@ -187,6 +187,9 @@ PyObject *pycf_raise(int err)
     const char *sentence = cuframes_last_error();
     PyObject *text;
 
+    /* What a signal handler raised says more. */
+    if (err == CUFRAMES_ERR_INTERRUPTED && PyErr_Occurred())
+        return NULL;
     if (err == CUFRAMES_ERR_WOULD_BLOCK)
         sentence = "there is nothing now";
     else if (!*sentence)

@@ -77,22 +77,30 @@ PyObject *pycf_ledger_list(const struct pycf_ledger *ledger)
 /* ---- life ---- */
 
 /* Behind the work that reads it; at once where there is no such work, or no such stream any more. */
-static void release_on_gpu(cuframes_frame_t *frame, void *stream)
+static void release_on_gpu(const struct pycf_owner *owner, cuframes_frame_t *frame, void *otherwise)
 {
-    Py_BEGIN_ALLOW_THREADS if (cuframes_frame_release_stream(frame, stream) != CUFRAMES_OK &&
-                               cuframes_frame_release_stream(frame, NULL) != CUFRAMES_OK)
+    void *stream;
+    int err;
+
+    Py_BEGIN_ALLOW_THREADS;
+    err = pycf_owner_stream(owner, otherwise, &stream);
+    if (err == CUFRAMES_OK) {
+        err = cuframes_frame_release_stream(frame, stream);
+        pycf_owner_end_stream(owner, stream);
+    }
+    if (err != CUFRAMES_OK && cuframes_frame_release_stream(frame, NULL) != CUFRAMES_OK)
         cuframes_frame_release(frame);
-    Py_END_ALLOW_THREADS
+    Py_END_ALLOW_THREADS;
 }
 
 static void give_back(struct pycf_owner *owner)
 {
     struct pycf_frame *frame = (struct pycf_frame *)owner;
-    void *stream = owner->has_stream ? owner->stream : frame->ledger ? frame->ledger->stream : NULL;
+    void *stream = frame->ledger ? frame->ledger->stream : NULL;
 
     leave(frame);
     if (frame->frame && owner->picture.memory == CUFRAMES_MEMORY_CUDA)
-        release_on_gpu(frame->frame, stream);
+        release_on_gpu(owner, frame->frame, stream);
     else if (frame->frame)
         cuframes_frame_release(frame->frame);
     frame->frame = NULL;
@@ -188,13 +196,17 @@ static void frame_dealloc(PyObject *self)
 }
 
 /* Copies the pixels to `memory` (room for the picture and its user data). */
-static void fill_copy(struct pycf_frame *copy, const struct pycf_frame *from, size_t size)
+static int fill_copy(struct pycf_frame *copy, const struct pycf_frame *from, size_t size)
 {
     struct pycf_picture picture = from->owner.picture;
+    int err = CUFRAMES_OK;
 
     pycf_picture_packed(&picture, copy->memory);
-    Py_BEGIN_ALLOW_THREADS pycf_picture_copy(&from->owner.picture, &picture);
-    Py_END_ALLOW_THREADS pycf_owner_init(&copy->owner, &picture);
+    Py_BEGIN_ALLOW_THREADS if (from->frame) err =
+        cuframes_frame_copy_to_host(from->frame, copy->memory, size);
+    else pycf_picture_copy(&from->owner.picture, &picture);
+    Py_END_ALLOW_THREADS if (err != CUFRAMES_OK) return err;
+    pycf_owner_init(&copy->owner, &picture);
     copy->seq = from->seq;
     copy->missed = from->missed;
     copy->pts_ns = from->pts_ns;
@@ -210,6 +222,7 @@ static void fill_copy(struct pycf_frame *copy, const struct pycf_frame *from, si
         memcpy((uint8_t *)copy->memory + size, from->user_data, from->user_size);
         copy->user_data = (uint8_t *)copy->memory + size;
     }
+    return CUFRAMES_OK;
 }
 
 static PyObject *frame_copy(PyObject *self, PyObject *unused)
@@ -217,15 +230,11 @@ static PyObject *frame_copy(PyObject *self, PyObject *unused)
     struct pycf_frame *from = (struct pycf_frame *)self, *copy;
     const struct pycf_picture *picture = &from->owner.picture;
     size_t size;
+    int err;
 
     (void)unused;
     if (from->owner.released)
         return complain(&from->owner);
-    if (picture->memory != CUFRAMES_MEMORY_HOST)
-        return pycf_raise_text(CUFRAMES_ERR_CUDA,
-                               "this frame is in GPU memory: copy a tensor of it "
-                               "(torch.from_dlpack(frame).clone()), or open the channel with "
-                               "device=\"cpu\", staged=True");
     size = cuframes_calc_frame_size(picture->format, picture->width, picture->height, NULL, NULL);
     if (!(copy = frame_alloc()))
         return NULL;
@@ -234,8 +243,12 @@ static PyObject *frame_copy(PyObject *self, PyObject *unused)
         return PyErr_NoMemory();
     }
     pycf_owner_begin_view(&from->owner, NULL);
-    fill_copy(copy, from, size);
+    err = fill_copy(copy, from, size);
     pycf_owner_end_view(&from->owner);
+    if (err != CUFRAMES_OK) {
+        Py_DECREF((PyObject *)copy);
+        return pycf_raise(err);
+    }
     return (PyObject *)copy;
 }
 
@@ -365,7 +378,7 @@ static PyMethodDef frame_methods[] = {
      "frame that was held for long."},
     {"copy", frame_copy, METH_NOARGS,
      "copy() -> Frame\n\nA frame with pixels of its own in host memory, writable, packed, and with "
-     "all that is known about this one; it holds nothing."},
+     "all that is known about this one; it holds nothing. A frame in GPU memory is copied down."},
     {"numpy", (PyCFunction)(void (*)(void))frame_numpy, METH_VARARGS | METH_KEYWORDS,
      "numpy(plane=None) -> tuple of arrays, or one array\n\nViews of the planes, in place: arrays "
      "of uint8 (uint16 for p010 and gray16) with shape (rows, columns) or (rows, columns, samples "

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Group: processes of one host that meet under a name. The calls are those of cuframes/group.h;
- * they release the GIL, and Python's signal handlers run when they return.
+ * they release the GIL, and Python's signal handlers run while they wait.
  */
 #include <stdlib.h>
 
@@ -56,10 +56,11 @@ static PyObject *group_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         !timeout_of(timeout, -1, &config.timeout_ms) ||
         !(group = (struct group *)PyType_GenericAlloc(type, 0)))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS err = fd >= 0 ? cuframes_group_create_from_fd(&config, fd, &group->group)
-                                         : cuframes_group_create(&config, &group->group);
-    Py_END_ALLOW_THREADS if (err != CUFRAMES_OK)
-    {
+    PYCF_BEGIN_WAIT(NULL);
+    err = fd >= 0 ? cuframes_group_create_from_fd(&config, fd, &group->group)
+                  : cuframes_group_create(&config, &group->group);
+    PYCF_END_WAIT;
+    if (err != CUFRAMES_OK) {
         Py_DECREF((PyObject *)group);
         return pycf_raise(err);
     }
@@ -98,8 +99,10 @@ static PyObject *group_barrier(PyObject *self, PyObject *args, PyObject *kwargs)
         !timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms) ||
         !(group = enter((struct group *)self)))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS err = cuframes_group_barrier(group, ranks, ms);
-    Py_END_ALLOW_THREADS return finish((struct group *)self, err, err ? NULL : Py_NewRef(Py_None));
+    PYCF_BEGIN_WAIT(NULL);
+    err = cuframes_group_barrier(group, ranks, ms);
+    PYCF_END_WAIT;
+    return finish((struct group *)self, err, err ? NULL : Py_NewRef(Py_None));
 }
 
 /* ---- bytes ---- */
@@ -166,8 +169,9 @@ static PyObject *group_all_gather(PyObject *self, PyObject *args, PyObject *kwar
     }
     count = cuframes_group_size(group);
     if ((sizes = calloc((size_t)count, sizeof(*sizes))) != NULL) {
-        Py_BEGIN_ALLOW_THREADS err = exchange(group, &data, sizes, count, &all, ms);
-        Py_END_ALLOW_THREADS
+        PYCF_BEGIN_WAIT(NULL);
+        err = exchange(group, &data, sizes, count, &all, ms);
+        PYCF_END_WAIT;
     }
     if (err == CUFRAMES_OK)
         list = cut(all, sizes, count);
@@ -220,9 +224,12 @@ static PyObject *group_broadcast(PyObject *self, PyObject *args, PyObject *kwarg
     }
     if (cuframes_group_rank(group) == root)
         parcel = (struct parcel){.size = (uint64_t)given.len, .given = given.buf};
-    Py_BEGIN_ALLOW_THREADS err = send_out(group, root, &parcel, ms);
-    Py_END_ALLOW_THREADS if (err == CUFRAMES_OK) result = PyBytes_FromStringAndSize(
-        parcel.given ? parcel.given : parcel.received, (Py_ssize_t)parcel.size);
+    PYCF_BEGIN_WAIT(NULL);
+    err = send_out(group, root, &parcel, ms);
+    PYCF_END_WAIT;
+    if (err == CUFRAMES_OK)
+        result = PyBytes_FromStringAndSize(parcel.given ? parcel.given : parcel.received,
+                                           (Py_ssize_t)parcel.size);
     free(parcel.received);
     PyBuffer_Release(&given);
     return finish((struct group *)self, err, result);
@@ -295,10 +302,11 @@ static PyObject *gather_fds(struct group *self, cuframes_group_t *group, struct 
 {
     int err, ranks = cuframes_group_size(group);
 
-    Py_BEGIN_ALLOW_THREADS err = cuframes_group_all_gather_fds(
-        group, room->own, (uint32_t)count, room->all, CUFRAMES_GROUP_MAX_FDS, room->counts, ms);
-    Py_END_ALLOW_THREADS return finish(self, err,
-                                       err ? NULL : lists_of_fds(room->all, room->counts, ranks));
+    PYCF_BEGIN_WAIT(NULL);
+    err = cuframes_group_all_gather_fds(group, room->own, (uint32_t)count, room->all,
+                                        CUFRAMES_GROUP_MAX_FDS, room->counts, ms);
+    PYCF_END_WAIT;
+    return finish(self, err, err ? NULL : lists_of_fds(room->all, room->counts, ranks));
 }
 
 static PyObject *group_all_gather_fds(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -329,12 +337,13 @@ static PyObject *send_fds(struct group *self, cuframes_group_t *group, int root,
     uint32_t number = (uint32_t)count;
     int err;
 
-    Py_BEGIN_ALLOW_THREADS err = cuframes_group_broadcast(group, root, &number, sizeof(number), ms);
+    PYCF_BEGIN_WAIT(NULL);
+    err = cuframes_group_broadcast(group, root, &number, sizeof(number), ms);
     if (err == CUFRAMES_OK)
         err = cuframes_group_broadcast_fds(
             group, root, fds, number <= CUFRAMES_GROUP_MAX_FDS ? number : UINT32_MAX, ms);
-    Py_END_ALLOW_THREADS return finish(self, err,
-                                       err ? NULL : list_of_fds(fds, is_root ? 0 : number));
+    PYCF_END_WAIT;
+    return finish(self, err, err ? NULL : list_of_fds(fds, is_root ? 0 : number));
 }
 
 static PyObject *group_broadcast_fds(PyObject *self, PyObject *args, PyObject *kwargs)

@@ -15,6 +15,15 @@ void pycf_free(PyObject *self)
     Py_DECREF(type);
 }
 
+int pycf_wait_check(void *closing)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    bool stop = PyErr_CheckSignals() < 0 || (closing && *(const bool *)closing);
+
+    PyGILState_Release(state);
+    return stop;
+}
+
 PyTypeObject *pycf_add_type(PyObject *module, PyType_Spec *spec, PyObject *bases)
 {
     PyObject *type = PyType_FromModuleAndSpec(module, spec, bases);

@@ -46,6 +46,17 @@ PyObject *pycf_raise_text(int err, const char *format, ...);
 /* The same for a sentence that is a Python string; steals nothing. */
 PyObject *pycf_raise_object(int err, PyObject *text);
 
+/*
+ * Around a call of the library that cannot be made in slices: as Py_BEGIN_ALLOW_THREADS, and Python's
+ * signal handlers run while it waits. The call ends with CUFRAMES_ERR_INTERRUPTED if one of them
+ * raises, or when `*closing` (may be NULL) is set.
+ */
+#define PYCF_BEGIN_WAIT(closing)                                                                   \
+    cuframes_set_interrupt_check(pycf_wait_check, closing);                                        \
+    Py_BEGIN_ALLOW_THREADS
+#define PYCF_END_WAIT Py_END_ALLOW_THREADS cuframes_set_interrupt_check(NULL, NULL);
+int pycf_wait_check(void *closing);
+
 /* times.c: seconds as Python has them. */
 /* None and negative = never (INT64_MAX), else the deadline on cuframes_now_ns(); false = raised. */
 bool pycf_deadline(PyObject *seconds, int64_t *deadline_ns);

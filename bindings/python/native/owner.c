@@ -4,6 +4,8 @@
  */
 #include "owner.h"
 
+#include <stdlib.h>
+
 #include "plane.h"
 
 void pycf_owner_init(struct pycf_owner *owner, const struct pycf_picture *picture)
@@ -61,16 +63,54 @@ void pycf_owner_fini(struct pycf_owner *owner)
 {
     vacate(owner);
     Py_CLEAR(owner->place_code);
+    free(owner->streams);
+    owner->streams = NULL;
 }
 
-void pycf_owner_use_stream(struct pycf_owner *owner, void *stream)
+/* ---- streams ---- */
+
+bool pycf_owner_use_stream(struct pycf_owner *owner, void *stream)
 {
-    /* Two streams: the legacy default stream is behind both, unless they are non-blocking ones. */
-    owner->stream = owner->has_stream && owner->stream != stream ? NULL : stream;
-    owner->has_stream = true;
+    void **more;
+
+    for (uint32_t i = 0; i < owner->stream_count; i++)
+        if (owner->streams[i] == stream)
+            return true;
+    more = realloc(owner->streams, (owner->stream_count + 1) * sizeof(*more));
+    if (!more) {
+        PyErr_NoMemory();
+        return false;
+    }
+    more[owner->stream_count++] = stream;
+    owner->streams = more;
+    return true;
+}
+
+int pycf_owner_stream(const struct pycf_owner *owner, void *otherwise, void **stream)
+{
+    *stream = owner->stream_count ? owner->streams[0] : otherwise;
+    if (owner->stream_count < 2)
+        return CUFRAMES_OK;
+    return cuframes_gpu_join_streams(owner->picture.device, owner->streams, owner->stream_count,
+                                     stream);
+}
+
+void pycf_owner_end_stream(const struct pycf_owner *owner, void *stream)
+{
+    if (owner->stream_count > 1)
+        cuframes_gpu_end_stream(owner->picture.device, stream);
 }
 
 /* ---- arrays ---- */
+
+const char *pycf_owner_on_gpu(const struct pycf_owner *owner)
+{
+    return owner->readonly ? "this frame is in GPU memory: use torch.from_dlpack(frame) or "
+                             "cupy.from_dlpack(frame), copy it with frame.copy() or bgr(), or open "
+                             "the channel with device=\"cpu\", staged=True"
+                           : "this slot is in GPU memory: write into torch.from_dlpack(buf) or "
+                             "cupy.from_dlpack(buf), or let send() copy an array into one";
+}
 
 PyObject *pycf_owner_planes(struct pycf_owner *owner)
 {
@@ -135,10 +175,7 @@ PyObject *pycf_owner_numpy(struct pycf_owner *owner, PyObject *args, PyObject *k
     if (owner->released)
         return owner->complain(owner);
     if (owner->picture.memory != CUFRAMES_MEMORY_HOST)
-        return pycf_raise_text(CUFRAMES_ERR_CUDA,
-                               "this picture is in GPU memory: use torch.from_dlpack() or "
-                               "cupy.from_dlpack(), or open the channel with device=\"cpu\", "
-                               "staged=True");
+        return pycf_raise_text(CUFRAMES_ERR_CUDA, "%s", pycf_owner_on_gpu(owner));
     if (which != Py_None) {
         long index = PyLong_AsLong(which);
 
@@ -178,7 +215,7 @@ int pycf_owner_get_buffer(PyObject *self, Py_buffer *view, int flags)
         return -1;
     }
     if (owner->picture.memory != CUFRAMES_MEMORY_HOST) {
-        PyErr_SetString(PyExc_BufferError, "the picture is in GPU memory");
+        PyErr_SetString(PyExc_BufferError, pycf_owner_on_gpu(owner));
         return -1;
     }
     if (!owner->is_one)

@@ -19,10 +19,10 @@ struct pycf_owner {
     bool is_one; /* `whole` describes the picture */
     struct pycf_picture picture;
     struct pycf_array whole;
-    /* GPU memory: the stream whose work is the last to use it, as its consumer said; NULL = the legacy
-     * default stream, which is behind all blocking ones. */
-    void *stream;
-    bool has_stream;
+    /* GPU memory: the streams whose work uses it, as its consumers said; NULL = the legacy default
+     * stream. */
+    void **streams;
+    uint32_t stream_count;
     /* Where the first view was taken, for the message about holds; see pycf_owner_note_place(). */
     PyObject *place_code;
     int place_line;
@@ -38,8 +38,12 @@ void pycf_owner_init(struct pycf_owner *owner, const struct pycf_picture *pictur
 /* A view begins and ends; it keeps the object alive. */
 void pycf_owner_begin_view(struct pycf_owner *owner, const char *what);
 void pycf_owner_end_view(struct pycf_owner *owner);
-/* Work of this stream (as DLPack numbers them) uses the memory from now on. */
-void pycf_owner_use_stream(struct pycf_owner *owner, void *stream);
+/* Work of this stream uses the memory from now on; false = raised. */
+bool pycf_owner_use_stream(struct pycf_owner *owner, void *stream);
+/* A stream that is behind all of those, or `otherwise` if there are none. To be ended with
+ * pycf_owner_end_stream(), whatever is done behind it. CUFRAMES_OK or an error of the library. */
+int pycf_owner_stream(const struct pycf_owner *owner, void *otherwise, void **stream);
+void pycf_owner_end_stream(const struct pycf_owner *owner, void *stream);
 /* The program lets go. */
 void pycf_owner_release(struct pycf_owner *owner);
 /* The object's end; the caller frees it. */
@@ -54,6 +58,9 @@ int pycf_owner_get_buffer(PyObject *self, Py_buffer *view, int flags);
 void pycf_owner_release_buffer(PyObject *self, Py_buffer *view);
 PyObject *pycf_owner_array_interface(struct pycf_owner *owner);
 PyObject *pycf_owner_cuda_array_interface(struct pycf_owner *owner);
+
+/* Why there is no array of the processor's, and what to do. */
+const char *pycf_owner_on_gpu(const struct pycf_owner *owner);
 
 /* numpy.asarray(); NULL = raised. */
 PyObject *pycf_numpy_asarray(PyObject *object);

@@ -73,7 +73,7 @@ static int plane_get_buffer(PyObject *self, Py_buffer *view, int flags)
 
     view->obj = NULL;
     if (plane->owner->picture.memory != CUFRAMES_MEMORY_HOST) {
-        PyErr_SetString(PyExc_BufferError, "the picture is in GPU memory");
+        PyErr_SetString(PyExc_BufferError, pycf_owner_on_gpu(plane->owner));
         return -1;
     }
     return pycf_fill_buffer(self, &plane->array, plane->owner->readonly, view, flags);
@@ -206,8 +206,7 @@ static PyObject *plane_array(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     /* Without this NumPy would make an array of one object. */
     if (((struct plane *)self)->owner->picture.memory != CUFRAMES_MEMORY_HOST) {
-        PyErr_SetString(PyExc_TypeError, "this plane is in GPU memory: use torch.from_dlpack() or "
-                                         "cupy.from_dlpack()");
+        PyErr_SetString(PyExc_TypeError, pycf_owner_on_gpu(((struct plane *)self)->owner));
         return NULL;
     }
     if (!(view = PyMemoryView_FromObject(self)))

@@ -51,6 +51,13 @@ void pycf_channel_unref(struct pycf_channel *channel)
     free(channel);
 }
 
+PyObject *pycf_channel_raise(const struct pycf_channel *channel, int err)
+{
+    if (err == CUFRAMES_ERR_INTERRUPTED && channel->closed && !PyErr_Occurred())
+        return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "this publisher was closed");
+    return pycf_raise(err);
+}
+
 bool pycf_channel_enter(struct pycf_channel *channel)
 {
     if (!channel || channel->closed) {
@@ -200,7 +207,7 @@ static struct pycf_channel *enter(PyObject *self)
 static PyObject *leave_with(struct pycf_channel *channel, int err, PyObject *result)
 {
     if (err < 0)
-        result = pycf_raise(err);
+        result = pycf_channel_raise(channel, err);
     pycf_channel_leave(channel);
     return result;
 }
@@ -215,9 +222,13 @@ static PyObject *publisher_acquire(PyObject *self, PyObject *unused)
     (void)unused;
     if (!channel)
         return NULL;
-    Py_BEGIN_ALLOW_THREADS err = cuframes_publisher_acquire_buffer(channel->publisher, &buffer);
-    Py_END_ALLOW_THREADS if (err == CUFRAMES_OK) slot = pycf_buffer_new(channel, buffer);
-    else if (err == CUFRAMES_ERR_WOULD_BLOCK) slot = Py_NewRef(Py_None);
+    PYCF_BEGIN_WAIT(&channel->closed);
+    err = cuframes_publisher_acquire_buffer(channel->publisher, &buffer);
+    PYCF_END_WAIT;
+    if (err == CUFRAMES_OK)
+        slot = pycf_buffer_new(channel, buffer);
+    else if (err == CUFRAMES_ERR_WOULD_BLOCK)
+        slot = Py_NewRef(Py_None);
     return leave_with(channel, err == CUFRAMES_ERR_WOULD_BLOCK ? 0 : err, slot);
 }
 

@@ -28,6 +28,8 @@ void pycf_channel_unref(struct pycf_channel *channel);
 /* Enters the library: false = raised, it is closed. */
 bool pycf_channel_enter(struct pycf_channel *channel);
 void pycf_channel_leave(struct pycf_channel *channel);
+/* As pycf_raise(); of a wait that closing ended it says that. */
+PyObject *pycf_channel_raise(const struct pycf_channel *channel, int err);
 void pycf_channel_close(struct pycf_channel *channel);
 
 /* A slot object over a buffer, whose reference it consumes, also on failure. NULL = raised. */

@@ -4,9 +4,11 @@
 The first half runs with any driver, the stand-in of tests/standin too; the rest with PyTorch, CuPy
 and JAX where those are installed and there is a GPU.
 """
+import ctypes
 import gc
 import importlib
 import os
+import threading
 import time
 
 import numpy as np
@@ -79,11 +81,60 @@ def test_what_a_frame_on_a_gpu_says():
         assert not hasattr(frame, "__array_interface__")
         assert not hasattr(frame.planes[0], "__array_interface__")
         for wrong in (lambda: np.asarray(frame), lambda: frame.numpy(), lambda: memoryview(frame),
-                      frame.bgr, frame.gray, frame.copy, lambda: np.asarray(frame.planes[0])):
-            with pytest.raises((TypeError, BufferError, ValueError, cuframes.CuframesDeviceLost),
-                               match="GPU"):
+                      lambda: np.asarray(frame.planes[0]), lambda: memoryview(frame.planes[0])):
+            with pytest.raises((TypeError, BufferError, cuframes.CuframesDeviceLost),
+                               match=r"GPU memory: use torch.* frame.copy\(\)"):
                 wrong()
-        assert frame._repr_png_() is None
+        assert frame._repr_png_().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("alignment", [0, 256])
+def test_pictures_are_copied_down(format, alignment):
+    picture = picture_of(format)
+    with channel(format, alignment=alignment) as pub, \
+            cuframes.Publisher("host", 64, 48, format) as host, \
+            cuframes.open("cam", timeout=20) as sub, cuframes.open("host", timeout=20) as same:
+        pub.send(picture, metadata={"a": 1})
+        host.send(picture)
+        frame, expected = next(sub), next(same)
+        assert frame.device == "cuda:0"
+        copy = frame.copy()
+        assert copy.device == "cpu" and copy.metadata == {"a": 1} and copy.seq == frame.seq
+        assert np.array_equal(np.asarray(copy), picture)
+        for name in ("bgr", "rgb", "gray"):
+            made = getattr(frame, name)()
+            assert np.array_equal(made, getattr(expected, name)())
+            out = np.zeros_like(made)
+            assert getattr(frame, name)(out=out) is out and np.array_equal(out, made)
+        frame.release()
+        with pytest.raises(cuframes.CuframesInvalidArgument, match="given back|released"):
+            frame.bgr()
+        assert np.array_equal(np.asarray(copy), picture)
+        assert held(pub) == 0
+
+
+def test_a_crop_is_copied_down_as_it_is_seen():
+    picture = picture_of("nv12")
+    with channel("nv12", alignment=128) as pub, cuframes.open("cam", timeout=20) as sub:
+        buffer = pub.acquire()
+        buffer.crop = (8, 4, 32, 16)
+        with buffer:
+            cuframes._publisher.fill(buffer, picture)
+        copy = next(sub).copy()
+        assert copy.size == (32, 16)
+        assert np.array_equal(copy.numpy(0), picture[4:20, 8:40])
+        assert np.array_equal(copy.numpy(1).reshape(8, 32), picture[50:58, 8:40])
+
+
+def test_opencv_s_names_and_batches_read_a_gpu():
+    with channel("bgr") as pub, cuframes.VideoCapture("cam") as capture, \
+            cuframes.open("cam", timeout=20) as sub:
+        picture = picture_of("bgr")
+        pub.send(picture)
+        good, read = capture.read()
+        assert good and np.array_equal(read, picture)
+        assert np.array_equal(cuframes.batch([sub], deadline=5).bgr()[0], picture)
 
 
 def test_the_cpu_asks_for_copies():
@@ -167,6 +218,55 @@ def test_capsules_of_gpu_memory():
         assert next(sub).seq == 1
 
 
+class Streams:
+    """Streams of the driver, the stand-in's too, and work for them that takes its time."""
+
+    def __init__(self):
+        self.driver = ctypes.CDLL("libcuda.so.1")
+        self.streams = [ctypes.c_void_p() for _ in range(2)]
+        self.may_go = threading.Event()
+        self.work = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: self.may_go.wait(10))
+        context = ctypes.c_void_p()
+        assert self.driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
+        assert self.driver.cuCtxPushCurrent_v2(context) == 0
+        for stream in self.streams:
+            assert self.driver.cuStreamCreate(ctypes.byref(stream), 1) == 0
+
+    def block(self, number):
+        assert self.driver.cuLaunchHostFunc(self.streams[number], self.work, None) == 0
+
+    def end(self):
+        self.may_go.set()
+        for stream in self.streams:
+            assert self.driver.cuStreamSynchronize(stream) == 0
+            assert self.driver.cuStreamDestroy_v2(stream) == 0
+        self.driver.cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+        self.driver.cuDevicePrimaryCtxRelease_v2(0)
+
+
+@pytest.mark.parametrize("slow", [0, 1])
+def test_every_stream_of_a_consumer_counts(slow):
+    with channel() as pub, cuframes.open("cam", timeout=20) as sub:
+        pub.send(np.zeros((48, 64), np.uint8))
+        frame, streams = next(sub), Streams()
+        streams.block(slow)
+        for stream in streams.streams:
+            consume_and_delete(frame, stream=stream.value)
+        frame.release()
+        buf = pub.acquire()
+        for stream in streams.streams:
+            consume_and_delete(buf, stream=stream.value)
+        with buf:
+            buf.pts = 7.0
+        time.sleep(0.1)
+        assert pub.stats()["slots_held"] == 1 and sub.poll() is None
+        streams.may_go.set()
+        with next(sub) as frame:
+            assert frame.pts == 7.0
+        assert held(pub) == 0
+        streams.end()
+
+
 def test_wrong_pictures_are_refused():
     with channel() as pub:
         with pytest.raises(cuframes.CuframesInvalidArgument, match=r"\(48, 64\)"):
@@ -196,8 +296,8 @@ def test_many_frames():
         assert held(pub) == 0
 
 
-def consume_and_delete(frame):
-    taken = consume(frame.__dlpack__(max_version=(1, 0)))
+def consume_and_delete(frame, **wishes):
+    taken = consume(frame.__dlpack__(max_version=(1, 0), **wishes))
     taken.contents.deleter(taken)
 
 
@@ -342,6 +442,47 @@ def test_a_frame_is_given_back_behind_the_stream_that_reads_it():
         torch.cuda.synchronize()
         assert [int(total) for _, total in sums] == [value << 20 for value, _ in sums]
         assert held(pub) == 0
+
+
+def test_a_frame_is_given_back_behind_every_stream_that_reads_it():
+    torch = library("torch")
+    streams = [torch.cuda.Stream() for _ in range(2)]
+    with cuframes.Publisher("cam", 1024, 1024, "gray", device="cuda:0", slots=3) as pub, \
+            cuframes.open("cam", timeout=20) as sub:
+        for slow in (0, 1):
+            sums = []
+            for value in range(1, 5):
+                pub.send(np.full((1024, 1024), value, np.uint8))
+                frame = next(sub)
+                for i, stream in enumerate(streams):
+                    with torch.cuda.stream(stream):
+                        tensor = torch.from_dlpack(frame)
+                        torch.cuda._sleep(40_000_000 if i == slow else 1)
+                        sums.append((value, tensor.sum(dtype=torch.int64)))
+                del tensor
+                frame.release()
+                pub.send(np.full((1024, 1024), 99, np.uint8))
+                pub.send(np.full((1024, 1024), 98, np.uint8))
+                sub.next_frame(5000).release()
+            torch.cuda.synchronize()
+            assert [int(total) for _, total in sums] == [value << 20 for value, _ in sums]
+            assert held(pub) == 0
+
+
+def test_a_frame_is_announced_behind_every_stream_that_fills_it():
+    torch = library("torch")
+    streams = [torch.cuda.Stream() for _ in range(2)]
+    with cuframes.Publisher("cam", 1024, 1024, "gray", device="cuda:0") as pub, \
+            cuframes.open("cam", timeout=20, device="cpu", staged=True) as sub:
+        for slow in (0, 1):
+            for value in range(1, 4):
+                with pub.frame() as buf:
+                    for i, stream in enumerate(streams):
+                        with torch.cuda.stream(stream):
+                            half = torch.from_dlpack(buf)[512 * i:512 * (i + 1)]
+                            torch.cuda._sleep(50_000_000 if i == slow else 1)
+                            half.fill_(value)
+                assert (next(sub).numpy(0) == value).all()
 
 
 def test_another_process_reads_the_gpu(script):
