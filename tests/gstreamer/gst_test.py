@@ -53,14 +53,19 @@ class GstTest(ToolTest):
             if not has_element(name):
                 self.skipTest(f"GStreamer's element {name} is not there")
 
-    def launch(self, description, *options, **more):
-        """A pipeline that runs; -e: SIGINT ends it with EOS."""
+    def pipeline_env(self):
+        """The environment of a program that loads the plug-in."""
         env = dict(self.env)
         if os.environ.get("GST_PRELOAD"):
             # What GStreamer and GLib keep to the end is not ours to judge.
             env.update(LD_PRELOAD=os.environ["GST_PRELOAD"],
                        ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
-        return self.start("-e", *options, *description.split(), program=GST_LAUNCH, env=env, **more)
+        return env
+
+    def launch(self, description, *options, **more):
+        """A pipeline that runs; -e: SIGINT ends it with EOS."""
+        return self.start("-e", *options, *description.split(), program=GST_LAUNCH,
+                          env=self.pipeline_env(), **more)
 
     def run_pipeline(self, description, *options, code=0):
         """A pipeline to its end; what it said."""

@@ -25,11 +25,8 @@ class Handover(GstTest):
                 f"location={self.path(name)}")
 
     def client(self, *program, wish=WISH):
-        env = dict(self.env)
-        if os.environ.get("GST_PRELOAD"):
-            env.update(LD_PRELOAD=os.environ["GST_PRELOAD"],
-                       ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
-        return self.start(self.socket, *wish, "--", *program, program=CLIENT, env=env)
+        return self.start(self.socket, *wish, "--", *program, program=CLIENT,
+                          env=self.pipeline_env())
 
     def listening(self, *command):
         service = self.start(*command[1:], program=command[0])
