@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Pipelines as people write them: pictures to files, encoders, several sinks, many at a time, deaths."""
-import os
 import signal
+import struct
 
 from gst_test import GstTest, main, picture_size
 
@@ -48,17 +48,43 @@ class Uses(GstTest):
         for seq, value in got.items():
             self.assertEqual(value, expected[seq], f"frame {seq}")
 
-    def test_to_mp4(self):
-        """An encoder that looks ahead keeps more buffers than frames can be held."""
-        self.need_elements("x264enc", "mp4mux", "avdec_h264")
-        source = self.source("cam", "--format", "yuv420p", "--fps", "100", "--frames", "100",
-                             "--policy", "wait", "--ack-timeout-ms", "20000", "--wait-subscribers", "1")
-        self.run_pipeline("cuframessrc key=cam mode=order ! x264enc ! mp4mux ! filesink "
-                          f"location={self.path('a.mp4')}")
-        self.finish(source)
-        self.run_pipeline(f"filesrc location={self.path('a.mp4')} ! decodebin ! video/x-raw ! filesink "
+    def test_through_decodebin(self):
+        """What is raw already goes through untouched."""
+        source = self.source("cam", "--fps", "0", "--frames", "20", "--policy", "wait",
+                             "--ack-timeout-ms", "20000", "--wait-subscribers", "2")
+        sums = self.reader("cam")
+        self.run_pipeline("cuframessrc key=cam mode=order ! decodebin ! filesink "
                           f"location={self.path('raw')}")
-        self.assertEqual(os.path.getsize(self.path("raw")), 100 * picture_size("I420", 64, 48))
+        self.finish(sums)
+        self.finish(source)
+        self.assertEqual(self.split(self.path("raw"), SIZE),
+                         list(self.checksums(self.path("sums")).values()))
+
+    def duration_s(self, name):
+        """Of an MP4 file, as its header says it."""
+        with open(self.path(name), "rb") as file:
+            data = file.read()
+        at = data.index(b"mvhd") + 4
+        self.assertEqual(data[at], 0, "version of mvhd")
+        scale, duration = struct.unpack_from(">II", data, at + 12)
+        return duration / scale
+
+    def test_to_mp4(self):
+        """An encoder that looks ahead keeps more buffers than frames can be held. Without loss, so
+        that what is played can be compared."""
+        self.need_elements("x264enc", "mp4mux", "avdec_h264")
+        source = self.source("cam", "--format", "yuv420p", "--fps", "100", "--frames", "150",
+                             "--policy", "wait", "--ack-timeout-ms", "20000", "--wait-subscribers", "2")
+        sums = self.reader("cam")
+        self.run_pipeline("cuframessrc key=cam mode=order ! x264enc pass=quant quantizer=0 ! mp4mux ! "
+                          f"filesink location={self.path('a.mp4')}")
+        self.finish(sums)
+        self.finish(source)
+        self.assertAlmostEqual(self.duration_s("a.mp4"), 1.5, delta=0.3)
+        self.run_pipeline(f"filesrc location={self.path('a.mp4')} ! decodebin ! video/x-raw,format=I420 "
+                          f"! filesink location={self.path('raw')}")
+        self.assertEqual(self.split(self.path("raw"), picture_size("I420", 64, 48)),
+                         list(self.checksums(self.path("sums")).values()))
 
     def test_tee_to_two_sinks(self):
         source = self.source("cam", "--fps", "0", "--frames", "40", "--policy", "wait",
@@ -120,7 +146,17 @@ class Deaths(GstTest):
             self.wait_for(lambda: not self.run_json("info", "cam", "--json")["subscribers"],
                           "the end of the killed")
         self.assertEqual(self.run_json("info", "cam", "--json")["slots_held"], 0)
+        # The one after them gets every frame as it was published.
+        sums = self.reader("cam")
+        self.wait_for_reading("cam")
+        self.run_pipeline("cuframessrc key=cam mode=order num-buffers=30 ! filesink "
+                          f"location={self.path('raw')}")
         self.end(source)
+        self.finish(sums)
+        expected = list(self.checksums(self.path("sums")).values())
+        got = self.split(self.path("raw"), SIZE)
+        start = expected.index(got[0])
+        self.assertEqual(got, expected[start:start + 30])
 
     def test_a_publisher_killed_and_started_again(self):
         publish = f"videotestsrc is-live=true ! {CAPS} ! cuframessink key=cam"

@@ -3,8 +3,9 @@
 import os
 import signal
 import time
+import zlib
 
-from gst_test import GstTest, has_element, main, picture_size
+from gst_test import TIMEOUT_S, GstTest, has_element, main, picture_size
 
 SIZE = picture_size("NV12", 64, 48)
 BALL = "videotestsrc pattern=ball animation-mode=frames num-buffers=60"
@@ -63,6 +64,68 @@ class Out(Stock):
         for process in (reader, offer, sums, source):
             self.finish(process)
         self.assertEqual(len(self.split(self.path("raw"), picture_size("RGB", 64, 48))), 60)
+
+    def shared_files(self, process, mapped=False):
+        """Device and inode of the shared memory that a process has open, or has mapped for reading."""
+        folder = f"/proc/{process.pid}/fd"
+        if mapped:
+            with open(f"/proc/{process.pid}/maps", encoding="utf-8") as file:
+                lines = [line.split() for line in file if "/memfd:cuframes" in line]
+            self.assertEqual({line[1] for line in lines} - {"r--s"}, set())
+            return {(int(line[3].split(":")[0], 16), int(line[3].split(":")[1], 16), int(line[4]))
+                    for line in lines}
+        found = set()
+        for name in os.listdir(folder):
+            try:
+                if "/memfd:cuframes" in os.readlink(f"{folder}/{name}"):
+                    info = os.stat(f"{folder}/{name}")
+                    found.add((os.major(info.st_dev), os.minor(info.st_dev), info.st_ino))
+            except FileNotFoundError:
+                pass
+        return found
+
+    def test_in_place(self):
+        """What the reader has mapped is the very file that the publisher writes its frames into."""
+        source = self.source("cam", "--fps", "50")
+        offer = self.offer("--max-frames", "3")
+        reader = self.launch(f"unixfdsrc socket-path={self.socket} ! videoconvert ! "
+                             "video/x-raw,format=RGB ! fakesink")
+        mapped = self.wait_for(lambda: self.shared_files(reader, mapped=True), "a map of the memory")
+        self.assertLessEqual(mapped, self.shared_files(source))
+        out, _ = self.end(offer)
+        reader.communicate(timeout=TIMEOUT_S)
+        self.end(source)
+        self.assertIn(b" 0 copied", out)
+
+    def test_new_size_in_mid_stream(self):
+        source, sums = self.sums_of_source("--alternate-size", "32x32", "--alternate-every", "20")
+        offer = self.offer("--mode", "order", "--max-frames", "64", "--wait-clients", "1")
+        reader = self.launch(f"unixfdsrc socket-path={self.socket} ! multifilesink "
+                             f"location={self.path('%d.raw')}")
+        for process in (reader, offer, sums, source):
+            self.finish(process)
+        expected = self.checksums(self.path("sums"))
+        small = picture_size("NV12", 32, 32)
+        for i in range(60):
+            size = small if 20 <= i < 40 else SIZE
+            self.assertEqual(self.split(self.path(f"{i}.raw"), size), [expected[i]], f"frame {i}")
+
+    def test_a_client_that_never_releases(self):
+        """Its pipeline keeps all that it gets; the other gets every frame all the same."""
+        source, sums = self.sums_of_source()
+        offer = self.offer("--mode", "order", "--max-frames", "32", "--wait-clients", "2")
+        keeper = self.launch(f"unixfdsrc socket-path={self.socket} ! queue max-size-buffers=200 "
+                             "min-threshold-buffers=199 ! fakesink")
+        reader = self.read("raw")
+        for process in (reader, sums, source):
+            self.finish(process)
+        keeper.kill()
+        keeper.communicate()
+        out, err = self.finish(offer)
+        self.assertIn(b"32 frames, all that it may have", err)
+        self.assertIn(b" 28 missed by clients", out)
+        expected = self.checksums(self.path("sums"))
+        self.assertEqual(self.split(self.path("raw"), SIZE), [expected[i] for i in range(60)])
 
     def test_caps_and_times(self):
         source = self.source("cam", "--fps", "50")
@@ -145,6 +208,49 @@ class In(Stock):
         self.finish(sums)
         got = self.checksums(self.path("sums"))
         self.assertEqual([got[i] for i in range(60)], expected)
+
+    def test_caps_change_in_mid_stream(self):
+        first = "video/x-raw,format=NV12,width=64,height=48,framerate=60/1"
+        second = "video/x-raw,format=RGB,width=32,height=32,framerate=60/1"
+        both = (f"concat name=c {BALL} ! {first} ! c. {BALL} ! {second} ! c. c. ! ")
+        self.run_pipeline(f"{both} filesink location={self.path('expected')}")
+        with open(self.path("expected"), "rb") as file:
+            data = file.read()
+        small = picture_size("RGB", 32, 32)
+        self.assertEqual(len(data), 60 * (SIZE + small))
+        expected = [zlib.crc32(data[i * SIZE:][:SIZE]) for i in range(60)]
+        expected += [zlib.crc32(data[60 * SIZE + i * small:][:small]) for i in range(60)]
+        ingest = self.start("ingest", f"unixfd:{self.socket}", "--key", "cam", "--policy", "wait",
+                            "--ack-timeout-ms", "20000", "--wait-subscribers", "1")
+        sums = self.reader("cam", "--wait", "20")
+        self.run_pipeline(f"{both} unixfdsink socket-path={self.socket} wait-for-connection=true")
+        self.finish(ingest)
+        self.finish(sums)
+        self.assertEqual(list(self.checksums(self.path("sums")).values()), expected)
+
+    def test_a_sink_killed_and_started_again(self):
+        ingest = self.start("ingest", f"unixfd:{self.socket}", "--key", "cam")
+        sums = self.reader("cam", "--wait", "20")
+        sink = (f"{BALL.replace('60', '-1')} is-live=true ! video/x-raw,format=NV12,width=64,height=48,"
+                f"framerate=100/1 ! unixfdsink socket-path={self.socket}")
+        published = 0
+        for _ in range(3):
+            process = self.launch(sink)
+            self.wait_for_channel("cam")
+            self.wait_for(lambda: self.run_json("info", "cam", "--json")["published"] > published + 20,
+                          "frames")
+            process.kill()
+            process.wait()
+            os.unlink(self.socket)
+            published = self.run_json("info", "cam", "--json")["published"]
+        self.end(ingest)
+        self.finish(sums)
+        # Each frame is one of those that a pipeline without us gives.
+        self.run_pipeline(f"{BALL.replace('60', '2000')} ! video/x-raw,format=NV12,width=64,height=48,"
+                          f"framerate=100/1 ! filesink location={self.path('expected')}")
+        got = list(self.checksums(self.path("sums")).values())
+        self.assertGreater(len(got), 60)
+        self.assertEqual(set(got) - set(self.split(self.path("expected"), SIZE)), set())
 
     def test_in_and_out(self):
         """unixfdsink, a channel, unixfdsrc: three processes of which one is ours."""
