@@ -285,7 +285,10 @@ static gboolean gst_cuframes_packet_src_stop(GstBaseSrc *base)
 
 static gboolean gst_cuframes_packet_src_unlock(GstBaseSrc *base)
 {
-    gst_cuframes_reader_set_flushing(&GST_CUFRAMES_PACKET_SRC(base)->reader, TRUE);
+    GstCuframesReader *reader = &GST_CUFRAMES_PACKET_SRC(base)->reader;
+
+    if (!gst_cuframes_reader_is_pausing(reader))
+        gst_cuframes_reader_set_flushing(reader, TRUE);
     return TRUE;
 }
 

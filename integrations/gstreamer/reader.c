@@ -215,6 +215,23 @@ void gst_cuframes_reader_set_flushing(GstCuframesReader *reader, gboolean on)
     gst_poll_set_flushing(reader->poll, on);
 }
 
+/*
+ * GstBaseSrc of 1.24 and later unlocks create() for a pause. When the pipeline is resumed before the
+ * streaming task has stopped for that, the base class takes it for running, and it stops for good.
+ * The base class does not wait for create() then, so that nothing has to end: create() goes on
+ * waiting, as it does with 1.22, and a frame that comes meanwhile waits before the sink.
+ */
+gboolean gst_cuframes_reader_is_pausing(GstCuframesReader *reader)
+{
+    gboolean pausing;
+
+    GST_OBJECT_LOCK(reader->element);
+    pausing = GST_STATE(reader->element) == GST_STATE_PLAYING &&
+              GST_STATE_NEXT(reader->element) == GST_STATE_PAUSED;
+    GST_OBJECT_UNLOCK(reader->element);
+    return pausing;
+}
+
 GstFlowReturn gst_cuframes_reader_ended(GstCuframesReader *reader, int error)
 {
     if (error == CUFRAMES_ERR_DISCONNECTED) {

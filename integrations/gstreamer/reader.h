@@ -60,6 +60,8 @@ typedef enum {
 GstCuframesReaderState gst_cuframes_reader_wait(GstCuframesReader *reader, GstClockTime timeout);
 /* Ends waits now and until it is turned off. Any thread. */
 void gst_cuframes_reader_set_flushing(GstCuframesReader *reader, gboolean on);
+/* In unlock(): whether the base class asks because the element is being paused. */
+gboolean gst_cuframes_reader_is_pausing(GstCuframesReader *reader);
 
 /*
  * What an error of the library's next calls means for the stream: EOS when the channel has ended,

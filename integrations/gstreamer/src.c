@@ -465,6 +465,8 @@ static gboolean gst_cuframes_src_unlock(GstBaseSrc *base)
 {
     GstCuframesSrc *self = GST_CUFRAMES_SRC(base);
 
+    if (gst_cuframes_reader_is_pausing(&self->reader))
+        return TRUE;
     gst_cuframes_reader_set_flushing(&self->reader, TRUE);
     gst_cuframes_holds_interrupt(self->holds, TRUE);
     return TRUE;
