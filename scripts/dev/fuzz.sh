@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # ./dev fuzz [SECONDS]: each fuzz target for so long (60 s), then what they reach.
+# ./dev fuzz fold: takes what they have found so far into tests/fuzz/corpus.
+if [ "${1:-}" = fold ]; then
+    exec "$root/tests/fuzz/fold"
+fi
 seconds=${1:-60}
 case $seconds in
-*[!0-9]* | "" | 0) die "fuzz takes a number of seconds" ;;
+*[!0-9]* | "" | 0) die "fuzz takes a number of seconds, or the word fold" ;;
 esac
 need test
 status=0

@@ -124,7 +124,7 @@ run_suites "As installed" test 1200 build
 CUFRAMES_TEST_SECONDS=60 run_program \
     "Deaths at random, for a minute" soak 300 "$root/build/tests/crash/test_soak"
 cat "$CUFRAMES_TEST_REPORT" 2>/dev/null || true
-run_program "Fuzzers" fuzz 600 "$root/tests/fuzz/run" 10
+run_program "Fuzzers" fuzz 600 "$root/tests/fuzz/run" 5
 
 say
 say "$((SECONDS - started)) s in all"

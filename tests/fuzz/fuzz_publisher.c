@@ -9,13 +9,10 @@
 #include <sched.h>
 #include <stdbool.h>
 
-#include <cuframes/cuframes.h>
-
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/shm.h"
+#include "channel.h"
 #include "channel/publisher.h"
-#include "script.h"
 
 enum { CLIENTS = 3, MOST_STEPS = 48 };
 
@@ -59,15 +56,6 @@ static cuframes_publisher_config_t config = {
     .flags = CUFRAMES_PUBLISHER_NO_SOCKET,
 };
 
-static int connect_one(void)
-{
-    int ends[2];
-
-    FUZZ_REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-    FUZZ_REQUIRE(cuframes_publisher_add_client(publisher, ends[0]) == CUFRAMES_OK);
-    return ends[1];
-}
-
 static void set_streams(uint8_t kind)
 {
     const cuframes_stream_t streams[2] = {
@@ -101,11 +89,11 @@ static void make_channel(void)
     FUZZ_REQUIRE(cuframes_publisher_create(&config, &publisher) == CUFRAMES_OK);
     FUZZ_REQUIRE(cuframes_publisher_enable_packets(publisher, &packets) == CUFRAMES_OK);
     set_streams(0);
-    FUZZ_REQUIRE(cuframes_subscriber_create_from_fd(&wanted, connect_one(), &honest) ==
+    FUZZ_REQUIRE(cuframes_subscriber_create_from_fd(&wanted, channel_connect(publisher), &honest) ==
                  CUFRAMES_OK);
     FUZZ_REQUIRE(cuframes_subscriber_enable_packets(honest) == CUFRAMES_OK);
-    /* What was sent with the answer is closed a moment later. */
-    usleep(100000);
+    /* What was sent with the answers is closed by then. */
+    channel_settle(publisher);
     descriptors = count_lasting_descriptors();
 }
 
@@ -159,21 +147,6 @@ static void put(uint8_t kind)
     cuframes_subscriber_release_packet(honest, packet);
 }
 
-/* Until the service thread has heard what was sent before: it answers a question that came later. */
-static void settle(void)
-{
-    struct cf_message message = {.type = CF_MSG_QUERY};
-    int socket = connect_one();
-    int fds[CF_WIRE_MAX_FDS];
-    size_t count = 0;
-
-    FUZZ_REQUIRE(cf_connection_send(socket, &message, NULL, 0) == CUFRAMES_OK);
-    FUZZ_REQUIRE(cf_connection_receive(socket, &message, fds, &count,
-                                       cf_now_ns() + 5 * CF_NS_PER_S) == CUFRAMES_OK);
-    FUZZ_REQUIRE(message.type == CF_MSG_REPORT && count == 0);
-    close(socket);
-}
-
 static struct cf_message make_message(uint8_t kind)
 {
     static const enum cf_message_type types[8] = {
@@ -196,7 +169,7 @@ static void send_message(struct play *play, struct client *client)
 
     scribble(&play->script, bytes, size);
     send_raw(client->socket, bytes, size, NULL, 0);
-    settle();
+    channel_settle(publisher);
 }
 
 static void send_bytes(struct play *play, struct client *client)
@@ -209,7 +182,7 @@ static void send_bytes(struct play *play, struct client *client)
     scribble(&play->script, bytes, 32);
     send_raw(client->socket, bytes, 1 + take_byte(&play->script) % sizeof(bytes), fds,
              take_byte(&play->script) % 9);
-    settle();
+    channel_settle(publisher);
 }
 
 static void keep_page(int fd, size_t size, struct cf_map *page)
@@ -257,7 +230,7 @@ static void do_step(struct play *play, enum step step)
     struct client *client = &play->clients[take_byte(&play->script) % CLIENTS];
 
     if (client->socket < 0 && step < STEP_PUBLISH) {
-        client->socket = connect_one();
+        client->socket = channel_connect(publisher);
         return;
     }
     switch (step) {

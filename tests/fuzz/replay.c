@@ -2,17 +2,19 @@
 /*
  * Runs a fuzz target without libFuzzer.
  *
- *   (no arguments)      the honest inputs, and a fixed series of changed ones
- *   --write DIRECTORY   writes the honest inputs there, as a corpus to start from
- *   FILE…               the inputs in these files
+ *   (no arguments)       the honest inputs, and a fixed series of changed ones
+ *   --corpus DIRECTORY   the inputs in that directory, then the same
+ *   --write DIRECTORY    writes the honest inputs there, as a corpus to start from
+ *   FILE…                the inputs in these files
  */
+#include <dirent.h>
 #include <string.h>
 #include <time.h>
 
 #include "fuzz.h"
 
 #define CHANGED_INPUTS 50000
-#define MOST_SECONDS   4
+#define MOST_SECONDS   2
 
 /* A linear congruential generator: the same series on every machine. */
 static uint64_t state = 1;
@@ -108,25 +110,62 @@ static int run_file(const char *path)
     return 0;
 }
 
-int main(int argc, char **argv)
+static int is_input(const struct dirent *entry)
 {
-    unsigned seeds, changed = 0;
-    time_t begin = time(NULL);
+    return entry->d_name[0] != '.';
+}
 
-    if (argc == 3 && strcmp(argv[1], "--write") == 0)
-        return write_seeds(argv[2]);
-    if (argc > 1) {
-        for (int i = 1; i < argc; i++)
-            if (run_file(argv[i]) != 0)
-                return 1;
-        return 0;
+/* Every file, in the order of their names; -1 after an error. The directory is closed before: some
+ * targets count descriptors. */
+static int run_corpus(const char *directory)
+{
+    struct dirent **entries;
+    int count = scandir(directory, &entries, is_input, alphasort), failed = 0;
+
+    if (count < 0) {
+        perror(directory);
+        return -1;
     }
-    seeds = run_seeds();
+    for (int i = 0; i < count; i++) {
+        char path[4096];
+
+        snprintf(path, sizeof(path), "%s/%s", directory, entries[i]->d_name);
+        failed |= run_file(path);
+        free(entries[i]);
+    }
+    free(entries);
+    return failed ? -1 : count;
+}
+
+static void run_series(int kept)
+{
+    const time_t begin = time(NULL);
+    unsigned seeds = run_seeds(), changed = 0;
+
     FUZZ_REQUIRE(seeds > 0);
     while (changed < CHANGED_INPUTS && time(NULL) - begin < MOST_SECONDS) {
         run_changed(seeds);
         changed++;
     }
-    printf("%u honest inputs, %u changed ones\n", seeds, changed);
+    printf("%d inputs of the corpus, %u honest ones, %u changed ones\n", kept, seeds, changed);
+}
+
+int main(int argc, char **argv)
+{
+    int kept = 0;
+
+    if (argc == 3 && strcmp(argv[1], "--write") == 0)
+        return write_seeds(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "--corpus") == 0) {
+        /* An empty one would pass without a word. */
+        if ((kept = run_corpus(argv[2])) <= 0)
+            return 1;
+    } else if (argc > 1) {
+        for (int i = 1; i < argc; i++)
+            if (run_file(argv[i]) != 0)
+                return 1;
+        return 0;
+    }
+    run_series(kept);
     return 0;
 }
