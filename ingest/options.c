@@ -17,54 +17,13 @@
 
 #include "help.h"
 #include "log.h"
+#include "options_check.h"
 #include "redact.h"
 
-#define DEFAULT_TIMEOUT_S      10
-#define DEFAULT_ACK_TIMEOUT_MS 200
-#define DEFAULT_PACKET_KEEP_S  10
-#define DEFAULT_STOP_S         5
-#define URL_SIZE               8192
-
-enum option_id {
-    OPT_INPUT = 256,
-    OPT_KEY,
-    OPT_URL_FILE,
-    OPT_URL_ENV,
-    OPT_INPUT_FORMAT,
-    OPT_INPUT_OPTION,
-    OPT_TRANSPORT,
-    OPT_TIMEOUT,
-    OPT_RECONNECT,
-    OPT_NO_RECONNECT,
-    OPT_REALTIME,
-    OPT_LOOP,
-    OPT_SIZE,
-    OPT_FORMAT,
-    OPT_FPS,
-    OPT_OUTPUT,
-    OPT_POLICY,
-    OPT_ACK_TIMEOUT,
-    OPT_SLOTS,
-    OPT_THREADS,
-    OPT_WAIT_SUBSCRIBERS,
-    OPT_MEMORY,
-    OPT_SOCKET_MODE,
-    OPT_SOCKET_GROUP,
-    OPT_ALLOW_USER,
-    OPT_RUNTIME_DIR,
-    OPT_STATS_INTERVAL,
-    OPT_LOG,
-    OPT_VERBOSE,
-    OPT_DECODE,
-    OPT_GPU,
-    OPT_CUDA_DEVICE,
-    OPT_ON_DEMAND_STOP,
-    OPT_PACKET_RING,
-    OPT_NO_PACKETS,
-    OPT_PACKET_STREAMS,
-    OPT_PACKET_KEEP,
-    OPT_HELP
-};
+#define DEFAULT_TIMEOUT_S     10
+#define DEFAULT_PACKET_KEEP_S 10
+#define DEFAULT_STOP_S        5
+#define URL_SIZE              8192
 
 static const struct option long_options[] = {
     {"input", required_argument, NULL, OPT_INPUT},
@@ -261,16 +220,26 @@ static bool parse_memory(const char *text, struct options *options)
 static bool parse_decode(const char *text, struct options *options)
 {
     static const char *const words[] = {"auto", "nvdec", "cpu", "on-demand", "off", NULL};
+    const char **said;
     int index = 0;
 
     if (!parse_word("decode", text, words, &index))
         return false;
+    /* Who and when: one of each can be said. */
+    said = index < DECODE_WAYS ? &options->decode_said : &options->when_said;
+    if (*said && strcmp(*said, text) != 0)
+        return wrong("--decode %s and --decode %s contradict each other: leave one out", *said,
+                     text);
+    *said = text;
     if (strcmp(text, "on-demand") == 0)
         options->when = DECODE_ON_DEMAND;
     else if (strcmp(text, "off") == 0)
         options->when = DECODE_OFF;
     else
         options->decode = (enum decode)index;
+    if (options->when == DECODE_OFF && options->decode_said)
+        return wrong("--decode off and --decode %s contradict each other: leave one out",
+                     options->decode_said);
     return true;
 }
 
@@ -487,37 +456,13 @@ static bool name_renditions(struct options *o)
     return true;
 }
 
-/* What makes no sense together. */
-static bool check_decode(const struct options *o)
-{
-    if (o->when != DECODE_OFF)
-        return true;
-    if (!o->packets)
-        return wrong("--decode off with --no-packets leaves nothing to share");
-    if (o->width || o->format_given || o->max_fps > 0 || o->rendition_count > 0)
-        return wrong("--size, --format, --fps and --output are about frames, of which there are "
-                     "none with --decode off");
-    return true;
-}
-
 static bool check(struct options *o)
 {
     if (!o->key)
         return wrong("--key is missing: give the channel a name");
     if (cuframes_check_key(o->key))
         return wrong("--key: %s", cuframes_last_error());
-    if (!name_renditions(o) || !check_decode(o))
-        return false;
-    if (!o->input)
-        return wrong("there is no input: give a URL, a file or a device");
-    if (o->policy == CUFRAMES_POLICY_STRICT_WAIT && o->ack_timeout_ms <= 0) {
-        log_line(CUFRAMES_LOG_WARNING,
-                 "--ack-timeout-ms %d with --policy wait: set to %d, so that one subscriber cannot "
-                 "stop the input for ever",
-                 o->ack_timeout_ms, DEFAULT_ACK_TIMEOUT_MS);
-        o->ack_timeout_ms = DEFAULT_ACK_TIMEOUT_MS;
-    }
-    return true;
+    return name_renditions(o) && options_check(o);
 }
 
 /* The option that a letter, or a word on its own, stands for. */
@@ -549,7 +494,9 @@ static bool parse_all(struct options *o, int argc, char **argv, bool *help)
         if (id == '?' || id == ':')
             return wrong("%s %s; --help lists the options", argv[optind - 1],
                          id == ':' ? "needs a value" : "is not an option");
-        if (!parse_one(long_form(id), optarg, o))
+        id = long_form(id);
+        o->given |= UINT64_C(1) << (id - OPT_INPUT);
+        if (!parse_one(id, optarg, o))
             return false;
     }
     for (; optind < argc; optind++)
@@ -571,7 +518,7 @@ bool options_parse(struct options *options, int argc, char **argv, const char *p
         .packets = true,
         .packet_keep_s = DEFAULT_PACKET_KEEP_S,
         .on_demand_stop_s = DEFAULT_STOP_S,
-        .ack_timeout_ms = DEFAULT_ACK_TIMEOUT_MS,
+        .ack_timeout_ms = OPTIONS_ACK_TIMEOUT_MS,
         .slots = CUFRAMES_DEFAULT_SLOTS,
         .log_level = CUFRAMES_LOG_INFO,
     };

@@ -12,8 +12,10 @@
 
 #include "rendition_spec.h"
 
+#define OPTIONS_ACK_TIMEOUT_MS 200
+
 /* Who decodes. */
-enum decode { DECODE_AUTO, DECODE_NVDEC, DECODE_CPU };
+enum decode { DECODE_AUTO, DECODE_NVDEC, DECODE_CPU, DECODE_WAYS };
 /* When. */
 enum decode_when { DECODE_ALWAYS, DECODE_ON_DEMAND, DECODE_OFF };
 
@@ -35,8 +37,9 @@ struct options {
     bool gpu_if_there;        /* --cuda-device: the processor decodes where there is none */
     cuframes_memory_t memory; /* AUTO: where the pictures are decoded */
     enum decode_when when;
-    double on_demand_stop_s; /* go on decoding so long without a subscriber */
-    bool packets;            /* share them */
+    const char *decode_said, *when_said; /* words of --decode; NULL = none */
+    double on_demand_stop_s;             /* go on decoding so long without a subscriber */
+    bool packets;                        /* share them */
     bool packet_video_only;
     double packet_keep_s; /* seconds that the packet ring keeps */
 
@@ -61,6 +64,8 @@ struct options {
 
     double stats_interval_s; /* 0 = never */
     cuframes_log_level_t log_level;
+
+    uint64_t given; /* bit i: option number OPT_INPUT + i (option_id.h) */
 };
 
 /*

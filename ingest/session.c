@@ -178,6 +178,17 @@ static void start_over(struct run *run, enum timeline_break kind)
     packet_clock_break(&run->packets.clock, kind);
 }
 
+/* Options for files, of which a live input takes no notice. */
+static void warn_of_file_options(const struct run *run)
+{
+    if (!run->live || run->connected_once)
+        return;
+    if (run->options->loop)
+        log_line(CUFRAMES_LOG_WARNING, "--loop has no effect: the input is live");
+    if (run->options->realtime)
+        log_line(CUFRAMES_LOG_WARNING, "--realtime has no effect: the input is live");
+}
+
 static enum source_verdict open_session(struct run *run)
 {
     enum source_verdict verdict = source_open(&run->source, run->options);
@@ -190,6 +201,7 @@ static enum source_verdict open_session(struct run *run)
     verdict = open_outputs(run);
     if (verdict != SOURCE_OK)
         return verdict;
+    warn_of_file_options(run);
     if (run->connected_once && run->live) {
         run->output.counters.reconnects++;
         start_over(run, TIMELINE_ELAPSED);
@@ -438,12 +450,23 @@ static bool find_gpu(struct run *run)
     return false;
 }
 
+/* Before anything is said about this machine. A live input may come later. */
+static bool input_is_there(struct run *run)
+{
+    enum source_verdict verdict = run->live ? SOURCE_OK : source_check(&run->source, run->options);
+
+    if (verdict == SOURCE_OK || verdict == SOURCE_STOP)
+        return true;
+    log_line(CUFRAMES_LOG_ERROR, "%s: %s", run->options->input, run->source.error);
+    return false;
+}
+
 static bool start(struct run *run)
 {
     const struct options *options = run->options;
 
     run->packet = av_packet_alloc();
-    if (!run->packet || !find_gpu(run))
+    if (!run->packet || !input_is_there(run) || !find_gpu(run))
         return false;
     nvdec_init(&run->nvdec, &run->gpu, &run->channel);
     return channel_init(&run->channel, options, run->gpu.index) == 0 &&

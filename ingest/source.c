@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <libavutil/avstring.h>
 
@@ -209,6 +210,17 @@ static int choose_streams(struct source *source)
     return wanted;
 }
 
+/* There is no picture; perhaps something else that can be shared. */
+static enum source_verdict no_video(struct source *source)
+{
+    if (av_find_best_stream(source->format, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0) < 0 ||
+        source->options->when == DECODE_OFF)
+        return fail(source, AVERROR_STREAM_NOT_FOUND);
+    snprintf(source->error, sizeof(source->error),
+             "there is no video in it, only sound; --decode off shares that as packets");
+    return SOURCE_PERMANENT;
+}
+
 static enum source_verdict find_video(struct source *source)
 {
     AVFormatContext *format = source->format;
@@ -226,8 +238,20 @@ static enum source_verdict find_video(struct source *source)
     if (index >= 0 && !is_picture_beside(format->streams[index]))
         source->video = format->streams[index];
     if (choose_streams(source) == 0 || (!source->video && source->options->when != DECODE_OFF))
-        return fail(source, AVERROR_STREAM_NOT_FOUND);
+        return no_video(source);
     return SOURCE_OK;
+}
+
+enum source_verdict source_check(struct source *source, const struct options *options)
+{
+    const char *path = options->input, *protocol = avio_find_protocol_name(path);
+
+    *source = (struct source){.options = options};
+    if (options->input_format || !protocol || strcmp(protocol, "file") != 0 ||
+        strcmp(path, "-") == 0)
+        return SOURCE_OK;
+    av_strstart(path, "file:", &path);
+    return access(path, R_OK) == 0 ? SOURCE_OK : fail(source, AVERROR(errno));
 }
 
 enum source_verdict source_open(struct source *source, const struct options *options)

@@ -33,6 +33,9 @@ struct source {
 /* Whether an input of this name is live, as far as the name tells. */
 bool source_name_is_live(const struct options *options);
 
+/* Looks whether a file is there, before anything else is tried; other inputs show it when opened. */
+enum source_verdict source_check(struct source *source, const struct options *options);
+
 enum source_verdict source_open(struct source *source, const struct options *options);
 void source_close(struct source *source);
 

@@ -135,6 +135,12 @@ static int parse(int argc, char **argv, struct settings *s, struct record_names 
     s->config.key = words[0];
     s->config.runtime_dir = o.runtime_dir;
     s->path = words[1];
+    if (!strcmp(s->path, "-"))
+        return report_usage(
+            "a recording is a file, not standard output: 'cuframes cat %s --packets "
+            "--format mpegts' (or nut) writes the same packets to a pipe; a file of "
+            "that name is ./-",
+            words[0]);
     if (!choose_format(s))
         return TOOL_USAGE;
     if (!record_names_init(names, s->path, s->recorder.segment_s > 0, s->overwrite, &why))
@@ -212,6 +218,10 @@ int command_record(int argc, char **argv)
 
     if (rc != TOOL_CONTINUE)
         return rc;
+    if (record_names_stream(&names))
+        return report_failed("%s: this is a pipe or a socket, not a file: 'cuframes cat %s "
+                             "--packets' writes to those",
+                             s.path, s.config.key);
     if (record_names_taken(&names))
         return report_failed("%s: the file is there; --overwrite replaces it", s.path);
     stop_on_signals();

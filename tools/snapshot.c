@@ -90,7 +90,7 @@ static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
     char **words;
-    int id;
+    int id, rc;
 
     options_init(&o, &usage, argc, argv);
     while ((id = options_next(&o)) != OPTIONS_END) {
@@ -106,7 +106,13 @@ static int parse(int argc, char **argv, struct settings *s)
     s->config.runtime_dir = o.runtime_dir;
     attach_for_cpu(&s->config);
     s->file = words[1];
-    return type_by_ending(s);
+    rc = type_by_ending(s);
+    if (rc != TOOL_CONTINUE)
+        return rc;
+    return options_needs(&o, ID_QUALITY, s->jpeg, "a JPEG to write") &&
+                   options_needs(&o, ID_COMPRESSION, !s->jpeg, "a PNG to write")
+               ? TOOL_CONTINUE
+               : TOOL_USAGE;
 }
 
 /* The frame's picture in memory of our own. */

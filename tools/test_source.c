@@ -27,7 +27,6 @@ struct settings {
     int64_t alternate_every; /* 0 = the size stays */
     int wait_subscribers;
     bool json;
-    bool gpu_given;
 };
 
 struct source {
@@ -105,7 +104,6 @@ static bool take_option(const struct options *o, int id, struct settings *s)
     case ID_MEMORY:
         return options_memory(o, &config->memory);
     case ID_GPU:
-        s->gpu_given = true;
         return options_gpu(o, &config->cuda_device);
     case ID_POLICY:
         return options_policy(o, &config->policy);
@@ -141,10 +139,13 @@ static int parse(int argc, char **argv, struct settings *s)
     words = options_words(&o, 1, "KEY");
     if (!words || !options_check_key(words[0]))
         return TOOL_USAGE;
-    if (s->gpu_given && s->config.memory == CUFRAMES_MEMORY_HOST)
-        return report_usage("--gpu needs --memory cuda or auto");
-    if (s->alternate_every && !s->alternate_width)
-        return report_usage("--alternate-every needs --alternate-size");
+    if (!options_needs(&o, ID_ACK, s->config.policy == CUFRAMES_POLICY_STRICT_WAIT,
+                       "--policy wait"))
+        return TOOL_USAGE;
+    if (!options_needs(&o, ID_GPU, s->config.memory != CUFRAMES_MEMORY_HOST,
+                       "--memory cuda or auto") ||
+        !options_needs(&o, ID_ALTERNATE_EVERY, s->alternate_width > 0, "--alternate-size"))
+        return TOOL_USAGE;
     if (s->alternate_width && !s->alternate_every)
         s->alternate_every = 100;
     s->config.key = words[0];

@@ -75,7 +75,7 @@ static int parse(int argc, char **argv, struct settings *s)
         if (!take_option(&o, id, s))
             return TOOL_USAGE;
     }
-    if (!options_words(&o, 0, ""))
+    if (!options_words(&o, 0, "") || !options_not_both(&o, ID_ONCE, ID_COUNT))
         return TOOL_USAGE;
     s->runtime_dir = o.runtime_dir;
     return TOOL_CONTINUE;

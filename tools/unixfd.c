@@ -143,6 +143,10 @@ static int parse(int argc, char **argv, struct settings *s)
     s->config.key = words[0];
     s->config.runtime_dir = o.runtime_dir;
     s->path = words[1];
+    if (s->wait_clients > s->offer.max_clients)
+        return report_usage("--wait-clients %d: no more than %d are served at a time "
+                            "(--max-clients)",
+                            s->wait_clients, s->offer.max_clients);
     return TOOL_CONTINUE;
 }
 

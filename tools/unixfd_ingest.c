@@ -127,6 +127,9 @@ static int parse(int argc, char **argv, struct settings *s)
     words = options_words(&o, 1, PREFIX "PATH");
     if (!words)
         return TOOL_USAGE;
+    if (!options_needs(&o, ID_ACK, s->config.policy == CUFRAMES_POLICY_STRICT_WAIT,
+                       "--policy wait"))
+        return TOOL_USAGE;
     if (!s->config.key)
         return report_usage("which channel is it to be? give --key KEY");
     s->config.runtime_dir = o.runtime_dir;

@@ -75,7 +75,7 @@ typedef struct cuframes_subscriber_config {
     uint32_t every; /**< give every n-th frame by sequence number; 0 and 1 = all */
     uint32_t
         memory; /**< cuframes_memory_t: what shall read them, CPU (HOST) or GPU; AUTO = what is there */
-    const char *runtime_dir; /**< NULL = the default */
+    const char *runtime_dir;                   /**< NULL = the default */
     const cuframes_connect_options_t *connect; /**< borrowed during create; NULL = the defaults */
 } cuframes_subscriber_config_t;
 

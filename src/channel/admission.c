@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "channel/publisher.h"
 
 static bool is_allowed(const cuframes_publisher_t *publisher, uid_t uid)
@@ -34,8 +33,6 @@ int cf_admission_check(cuframes_publisher_t *publisher, struct cf_client *client
         return err;
     if (is_allowed(publisher, peer->uid))
         return CUFRAMES_OK;
-    cf_log(CUFRAMES_LOG_WARNING, "%s: user %lu (process %ld) tried to connect and may not",
-           publisher->key, (unsigned long)peer->uid, (long)peer->pid);
     return cf_fail(CUFRAMES_ERR_PERMISSION,
                    "user %lu is not on the list of users that the publisher of %s lets in",
                    (unsigned long)peer->uid, publisher->key);

@@ -14,6 +14,7 @@
 #include <cuframes/publisher.h>
 
 #include "base/fork.h"
+#include "base/log_limit.h"
 #include "channel/completion.h"
 #include "channel/external.h"
 #include "channel/generation.h"
@@ -118,6 +119,7 @@ struct cuframes_publisher {
     struct cf_client *all_clients;
     uint32_t visitors;
     uint32_t names_made;
+    struct cf_log_limit refusals;
 };
 
 /* publisher.c */

@@ -71,15 +71,51 @@ static void send_error(int socket, int error, const char *text)
     cf_connection_send(socket, &message, NULL, 0);
 }
 
+/* Counts a refusal, and says it unless there are too many of them. */
+static void note_refusal(cuframes_publisher_t *publisher, const struct cf_client *client, int error,
+                         const char *text)
+{
+    /* Whoever tries what it may not do is of interest to others than who looks for a mistake. */
+    cuframes_log_level_t level =
+        error == CUFRAMES_ERR_PERMISSION ? CUFRAMES_LOG_WARNING : CUFRAMES_LOG_INFO;
+
+    pthread_mutex_lock(&publisher->lock);
+    publisher->stats.refused++;
+    pthread_mutex_unlock(&publisher->lock);
+    if (!cf_log_limit_take(&publisher->refusals, cf_now_ns()))
+        return;
+    if (client)
+        cf_log(level, "%s: refusing a connection (pid %ld, uid %ld): %s", publisher->key,
+               (long)client->credentials.pid, (long)client->credentials.uid, text);
+    else
+        cf_log(level, "%s: refusing a connection: %s", publisher->key, text);
+}
+
+static void say_more_refusals(cuframes_publisher_t *publisher)
+{
+    uint64_t more = cf_log_limit_reset(&publisher->refusals);
+
+    if (more > 0)
+        cf_log(CUFRAMES_LOG_WARNING, "%s: %llu more connections were refused", publisher->key,
+               (unsigned long long)more);
+}
+
+/* Says how many refusals went unsaid, when it is time. Returns when to look again, or CF_NEVER. */
+static int64_t say_refusals_when_due(cuframes_publisher_t *publisher)
+{
+    int64_t end = cf_log_limit_end(&publisher->refusals);
+
+    if (end > cf_now_ns())
+        return end;
+    say_more_refusals(publisher);
+    return CF_NEVER;
+}
+
 /* Refuses or drops a client: tells it why, then closes. */
 static void refuse(cuframes_publisher_t *publisher, struct cf_client *client, int error,
                    const char *text)
 {
-    cf_log(CUFRAMES_LOG_INFO, "%s: refusing a connection (pid %ld, uid %ld): %s", publisher->key,
-           (long)client->credentials.pid, (long)client->credentials.uid, text);
-    pthread_mutex_lock(&publisher->lock);
-    publisher->stats.refused++;
-    pthread_mutex_unlock(&publisher->lock);
+    note_refusal(publisher, client, error, text);
     send_error(client->socket, error, text);
     close_client(publisher, client);
 }
@@ -325,18 +361,16 @@ static int spare_descriptor(const cuframes_publisher_t *publisher)
  * connection that is left waiting would keep the listening socket readable for ever. */
 static void refuse_for_lack_of_descriptors(cuframes_publisher_t *publisher)
 {
+    static const char why[] = "the publisher is out of descriptors (raise its limit: ulimit -n)";
     int CF_CLOSE socket = -1;
 
     cf_close(&publisher->spare_fd);
     socket = cf_sys.accept4(publisher->endpoint.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (socket >= 0)
-        send_error(socket, CUFRAMES_ERR_TOO_MANY,
-                   "the publisher is out of descriptors (raise its limit: ulimit -n)");
+        send_error(socket, CUFRAMES_ERR_TOO_MANY, why);
     cf_close(&socket);
     publisher->spare_fd = spare_descriptor(publisher);
-    pthread_mutex_lock(&publisher->lock);
-    publisher->stats.refused++;
-    pthread_mutex_unlock(&publisher->lock);
+    note_refusal(publisher, NULL, CUFRAMES_ERR_TOO_MANY, why);
 }
 
 static void accept_connections(cuframes_publisher_t *publisher)
@@ -477,7 +511,9 @@ static void *serve(void *arg)
     struct epoll_event events[EVENTS_AT_ONCE];
 
     while (!stopping(publisher)) {
-        int64_t deadline = close_silent(publisher);
+        int64_t silent = close_silent(publisher);
+        int64_t unsaid = say_refusals_when_due(publisher);
+        int64_t deadline = silent < unsaid ? silent : unsaid;
         int timeout = deadline == CF_NEVER ? -1 : cf_poll_ms(deadline, CF_SILENCE_MS);
         int n = epoll_wait(publisher->epoll, events, EVENTS_AT_ONCE, timeout);
 
@@ -492,6 +528,7 @@ static void *serve(void *arg)
                 hear_client(publisher, whose);
         }
     }
+    say_more_refusals(publisher);
     return NULL;
 }
 

@@ -255,6 +255,15 @@ class Recording(PacketTest):
             _, err = self.run_tool("record", *args, code=2)
             self.assertIn(words, err)
 
+    def test_a_pipe_is_no_file(self):
+        for name in ("-", self.path("pipe.ts")):
+            if name != "-":
+                os.mkfifo(name)
+            for more in (("--format", "ts"), ("--format", "mp4", "--overwrite")):
+                _, err = self.run_tool("record", "cam", name, *more, code=2 if name == "-" else 1)
+                self.assertIn("cuframes cat cam --packets", err)
+        self.assertFalse(os.path.exists("-"))
+
     def test_no_channel_and_no_packets(self):
         _, err = self.run_tool("record", "cam", self.path("b.mp4"), "--wait", "0", code=1)
         self.assertIn("cam", err)

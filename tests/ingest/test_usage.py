@@ -65,6 +65,67 @@ class Usage(IngestTest):
             with self.subTest(option=option, value=value):
                 self.assertIn(words, self.wrong("a.mp4", "--key", "cam", option, value))
 
+    def test_what_contradicts_itself(self):
+        for args, words in (
+            ("--decode off --decode on-demand", ("off", "on-demand")),
+            ("--decode nvdec --decode cpu", ("nvdec", "cpu")),
+            ("--decode off --decode cpu", ("off", "cpu")),
+            ("--decode cpu --decode off", ("off", "cpu")),
+            ("--decode off --no-packets", ("nothing to share",)),
+            ("--decode off --slots 9", ("--slots", "--decode off")),
+            ("--decode off --threads 2", ("--threads", "--decode off")),
+            ("--decode off --memory cuda", ("--memory", "--decode off")),
+            ("--decode off --gpu 0", ("--gpu", "--decode off")),
+            ("--decode off --policy wait", ("--policy", "--decode off")),
+            ("--decode off --size 8x8", ("--size", "--decode off")),
+            ("--decode cpu --gpu 0", ("--gpu", "--memory cuda")),
+            ("--no-packets --enable-packet-ring", ("--no-packets", "--enable-packet-ring")),
+            ("--no-packets --packet-streams video", ("--no-packets", "--packet-streams")),
+            ("--no-packets --packet-keep 5", ("--no-packets", "--packet-keep")),
+            ("--on-demand-stop 5", ("--on-demand-stop", "--decode on-demand")),
+            ("--reconnect --no-reconnect", ("--reconnect", "--no-reconnect")),
+        ):
+            with self.subTest(args=args):
+                err = self.wrong("a.mp4", "--key", "cam", *args.split())
+                for word in words:
+                    self.assertIn(word, err)
+
+    def test_what_goes_together(self):
+        path = self.stream("a.mp4", "libx264", seconds=1)
+        for args in ("--decode cpu --decode on-demand --on-demand-stop 1", "--decode cpu --decode cpu",
+                     "--decode off --cuda-device 0"):
+            with self.subTest(args=args):
+                self.run_tool("ingest", path, "--key", "cam", *args.split())
+
+    def test_what_has_no_effect_is_said(self):
+        path = self.stream("a.mp4", "libx264", seconds=1)
+        for args, words in (("--ack-timeout-ms 100", "without --policy wait"),
+                            ("--rtsp-transport udp", "not RTSP")):
+            _, err = self.run_tool("ingest", path, "--key", "cam", *args.split())
+            self.assertIn(words, err)
+
+    def test_a_file_that_is_not_there_is_named_first(self):
+        """Whatever else is missing on this machine."""
+        for args in (("--decode", "nvdec"), ("--memory", "cuda"), ("--decode", "off"), ()):
+            for path in (self.path("nothere.mp4"), "file:" + self.path("nothere.mp4")):
+                _, err = self.run_tool("ingest", path, "--key", "cam", *args, code=1)
+                self.assertIn("nothere.mp4: there is no such file", err)
+                self.assertEqual(len(err.splitlines()), 1, err)
+
+    def test_sound_alone(self):
+        path = self.path("a.mka")
+        self.ffmpeg("-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", path)
+        _, err = self.run_tool("ingest", path, "--key", "cam", code=1)
+        self.assertIn("--decode off", err)
+        reader = self.start("packets", "cam", "--json", "--wait", "20")
+        source = self.ingest(path, "--decode", "off", "--realtime", "--wait-subscribers", "1")
+        out, _ = self.finish(reader)
+        self.finish(source)
+        self.assertGreater(len(out.splitlines()), 40)
+        _, err = self.run_tool("ingest", path, "--key", "cam", "--decode", "off",
+                               "--packet-streams", "video", code=1)
+        self.assertIn("no video", err)
+
     def test_two_inputs(self):
         self.assertIn("more than one input", self.wrong("a.mp4", "b.mp4", "--key", "cam"))
 
@@ -120,8 +181,9 @@ class Inputs(IngestTest):
             stderr=subprocess.PIPE)
         os.close(read)
         self.processes.append(source)
+        self.wait_until_it_catches(source)
         with self.assertRaises(subprocess.TimeoutExpired):
-            source.wait(0.5)
+            source.wait(0.3)
         self.end(source)
         os.close(write)
 
@@ -149,7 +211,9 @@ class Inputs(IngestTest):
                                     timeout=TIMEOUT_S, check=False)
             self.assertIn(wanted, result.stderr)
             self.assertEqual(result.returncode == 0, not wanted, result.stderr)
-        self.assertIn("user 23456 (process", self.end(source)[1].decode())
+        err = self.end(source)[1].decode()
+        self.assertIn("warning: cam: refusing a connection", err)
+        self.assertIn("user 23456 is not on the list", err)
 
     def test_a_camera_that_speaks_http(self):
         """An endless multipart stream is live: its end is a lost connection."""

@@ -3,7 +3,10 @@
  * Stated limits and lacking resources: subscribers, descriptors, the runtime directory, the disk.
  */
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,6 +54,41 @@ TEST(channel_can_take_fewer_subscribers)
     CHECK_ERR_SAYS(cuframes_subscriber_create(&wanted, &second), CUFRAMES_ERR_TOO_MANY, "full");
     cuframes_subscriber_destroy(first);
     cuframes_publisher_destroy(publisher);
+}
+
+static atomic_int refusals_said;
+static atomic_int refusals_counted;
+
+static void count_refusals(cuframes_log_level_t level, const char *message, void *user)
+{
+    unsigned long long more;
+
+    (void)level, (void)user;
+    if (strstr(message, "refusing a connection"))
+        atomic_fetch_add(&refusals_said, 1);
+    if (sscanf(message, "cam: %llu more connections were refused", &more) == 1)
+        atomic_fetch_add(&refusals_counted, (int)more);
+}
+
+/* Whoever tries again and again fills no log, and none of it is kept quiet. */
+TEST(refusals_are_said_a_few_times_and_then_counted)
+{
+    cuframes_subscriber_config_t wanted = reader_config("cam", 0);
+    cuframes_subscriber_t *first, *second = NULL;
+    cuframes_publisher_t *publisher;
+
+    cuframes_set_log_callback(count_refusals, NULL, CUFRAMES_LOG_INFO);
+    publisher = make_small_publisher("cam");
+    wanted.consumer_name = "reader";
+    first = make_subscriber(&wanted);
+    for (int i = 0; i < 40; i++)
+        CHECK_ERR(cuframes_subscriber_create(&wanted, &second), CUFRAMES_ERR_ALREADY_EXISTS);
+    cuframes_subscriber_destroy(first);
+    cuframes_publisher_destroy(publisher);
+    cuframes_set_log_callback(NULL, NULL, CUFRAMES_LOG_ERROR);
+    CHECK_GE(atomic_load(&refusals_said), 1);
+    CHECK_LT(atomic_load(&refusals_said), 11);
+    CHECK_EQ(atomic_load(&refusals_said) + atomic_load(&refusals_counted), 40);
 }
 
 TEST(attach_errors_differ)

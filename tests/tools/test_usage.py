@@ -92,6 +92,24 @@ class Usage(toolbox.ToolTest):
         self.assertIn(".png", self.refused("snapshot", "cam", "picture.gif"))
         self.assertIn("--interval", self.refused("top", "--interval", "0"))
 
+    def test_options_that_do_not_go_together(self):
+        for command, words in (
+            ("top --once --count 3", ("--once", "--count")),
+            ("snapshot cam a.png --quality 90", ("--quality", "JPEG")),
+            ("snapshot cam a.jpg --compression 3", ("--compression", "PNG")),
+            ("test-source cam --ack-timeout-ms 100", ("--ack-timeout-ms", "--policy wait")),
+            ("test-source cam --alternate-every 5", ("--alternate-every", "--alternate-size")),
+            ("unixfd cam path --wait-clients 3 --max-clients 2", ("--wait-clients", "--max-clients")),
+            ("ingest unixfd:path --key cam --ack-timeout-ms 100", ("--ack-timeout-ms", "--policy")),
+            ("cat cam --packets --frames 3", ("--frames", "--packets")),
+            ("cat cam --packets --mode newest", ("--mode", "--packets")),
+            ("cat cam --to unix:path", ("--to", "--packets")),
+        ):
+            with self.subTest(command=command):
+                _, err = self.run_tool(*command.split(), code=2)
+                for word in words:
+                    self.assertIn(word, err)
+
     def test_channel_that_is_not_there(self):
         picture = f"{self.dir}/x.png"
         for args in (

@@ -125,8 +125,10 @@ int options_next(struct options *options)
             return unknown_option(options);
         if (id == ':')
             return leave(options, report_usage("%s needs an argument", options->argv[optind - 1]));
-        if (id != 'h' && id != 'v' && (id < ID_HELP || id > ID_DIR))
+        if (id != 'h' && id != 'v' && (id < ID_HELP || id > ID_DIR)) {
+            options->given |= 1U << id;
             return id;
+        }
         if (common_option(options, id) == OPTIONS_EXIT)
             return OPTIONS_EXIT;
     }
@@ -312,6 +314,38 @@ bool options_socket_mode(const struct options *options, uint32_t *mode)
         return bad_value(options, "permission bits in octal, such as 660");
     *mode = (uint32_t)value;
     return true;
+}
+
+bool options_given(const struct options *options, int id)
+{
+    return options->given >> id & 1;
+}
+
+static const char *name_of(const struct options *options, int id)
+{
+    const struct option_row *row = options->usage->rows;
+
+    while (row->id != id)
+        row++;
+    return row->name;
+}
+
+bool options_not_both(const struct options *options, int one, int other)
+{
+    if (!options_given(options, one) || !options_given(options, other))
+        return true;
+    report_usage("--%s and --%s do not go together: leave one out", name_of(options, one),
+                 name_of(options, other));
+    return false;
+}
+
+bool options_needs(const struct options *options, int id, bool had, const char *other)
+{
+    if (!options_given(options, id) || had)
+        return true;
+    report_usage("--%s has no effect without %s: give that too, or leave it out",
+                 name_of(options, id), other);
+    return false;
 }
 
 char **options_words(const struct options *options, int count, const char *what)

@@ -34,6 +34,7 @@ struct options {
     const char *value;       /* its argument */
     const char *runtime_dir; /* NULL = the library's default */
     int exit_code;           /* set when options_next() returns OPTIONS_EXIT */
+    uint32_t given;          /* bit i: the option with the id i was */
 };
 
 enum { OPTIONS_END = 0, OPTIONS_EXIT = -1 };
@@ -65,6 +66,13 @@ bool options_policy(const struct options *options, cuframes_policy_t *policy);
 bool options_mode(const struct options *options, cuframes_subscriber_mode_t *mode);
 /* Permission bits, octal. */
 bool options_socket_mode(const struct options *options, uint32_t *mode);
+
+/* Whether an option was given. */
+bool options_given(const struct options *options, int id);
+/* Options that do not go together, or one that is about nothing without the other (which is `had`,
+ * given or by default). False: it was reported. */
+bool options_not_both(const struct options *options, int one, int other);
+bool options_needs(const struct options *options, int id, bool had, const char *other);
 
 /*
  * The words that are no options, of which there must be `count`; `what` names them for the

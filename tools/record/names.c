@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -141,6 +142,14 @@ static bool is_the_one(const struct record_names *names)
 bool record_names_taken(const struct record_names *names)
 {
     return is_the_one(names) && !names->overwrite && access(names->pattern, F_OK) == 0;
+}
+
+bool record_names_stream(const struct record_names *names)
+{
+    struct stat status;
+
+    return is_the_one(names) && stat(names->pattern, &status) == 0 &&
+           (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
 }
 
 bool record_names_create(struct record_names *names, struct recording_file *file)

@@ -29,5 +29,8 @@ bool record_names_init(struct record_names *names, const char *pattern, bool seg
 /* Whether the first file's name is settled and taken: then there is nothing to record into. */
 bool record_names_taken(const struct record_names *names);
 
+/* Whether that name is one of a pipe or a socket, which no recording can be written into. */
+bool record_names_stream(const struct record_names *names);
+
 /* Creates the next file; false with errno, and the name that was tried in file->path. */
 bool record_names_create(struct record_names *names, struct recording_file *file);
