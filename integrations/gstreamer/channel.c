@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include "cuda_memory.h"
+
 /* The library's publisher, which must outlive every call into it. */
 struct publisher {
     gatomicrefcount refs;
@@ -17,6 +19,7 @@ struct GstCuframesChannel {
     GMutex lock;
     gboolean closed;
     struct publisher *publisher;
+    GstCudaContext *context; /* of pictures in GPU memory */
     GstCuframesPicture picture;
     cuframes_layout_t layout;
     GArray *waiting_clients; /* descriptors, until there is a publisher */
@@ -27,6 +30,7 @@ struct slot {
     GstCuframesChannel *channel;
     cuframes_buffer_t *buffer;
     cuframes_layout_t layout;
+    gboolean cuda;
 };
 
 static GQuark slot_quark(void)
@@ -88,6 +92,7 @@ void gst_cuframes_channel_unref(GstCuframesChannel *channel)
     if (!channel || !g_atomic_ref_count_dec(&channel->refs))
         return;
     publisher_unref(channel->publisher);
+    gst_clear_object(&channel->context);
     g_array_unref(channel->waiting_clients);
     g_mutex_clear(&channel->lock);
     gst_cuframes_publishing_clear(&channel->settings.publishing);
@@ -107,6 +112,13 @@ void gst_cuframes_channel_close(GstCuframesChannel *channel)
     publisher_unref(publisher);
 }
 
+void gst_cuframes_channel_set_context(GstCuframesChannel *channel, GstCudaContext *context)
+{
+    g_mutex_lock(&channel->lock);
+    gst_object_replace((GstObject **)&channel->context, (GstObject *)context);
+    g_mutex_unlock(&channel->lock);
+}
+
 static cuframes_publisher_config_t publisher_config(const GstCuframesChannel *channel,
                                                     const GstCuframesPicture *picture,
                                                     const cuframes_layout_t *layout)
@@ -119,8 +131,9 @@ static cuframes_publisher_config_t publisher_config(const GstCuframesChannel *ch
         .ring_size = settings->slots,
         .policy = settings->policy,
         .consumer_ack_timeout_ms = (gint)settings->ack_timeout_ms,
-        .memory = CUFRAMES_MEMORY_HOST,
-        .flags = settings->socket ? 0 : CUFRAMES_PUBLISHER_NO_SOCKET,
+        .memory = picture->cuda ? CUFRAMES_MEMORY_CUDA : CUFRAMES_MEMORY_HOST,
+        .flags = (settings->socket ? 0 : CUFRAMES_PUBLISHER_NO_SOCKET) |
+                 (picture->cuda ? CUFRAMES_PUBLISHER_CURRENT_CONTEXT : 0),
         .max_holds = settings->max_holds,
         .layout = layout,
         .fps_num = picture->fps_num,
@@ -164,7 +177,27 @@ static gboolean layout_equal(const cuframes_layout_t *a, const cuframes_layout_t
     return TRUE;
 }
 
-/* Called with the lock. */
+/* In the context of the pictures, if they have one. */
+static int configure(GstCuframesChannel *channel, const cuframes_publisher_config_t *config)
+{
+    if (channel->publisher)
+        return cuframes_publisher_reconfigure(channel->publisher->publisher, config);
+    return create_publisher(channel, config);
+}
+
+static int configure_on_gpu(GstCuframesChannel *channel, const cuframes_publisher_config_t *config)
+{
+    const GstCuframesCudaLibrary *library = gst_cuframes_cuda_library();
+    int error;
+
+    if (!channel->context || !library->gst_cuda_context_push(channel->context))
+        return CUFRAMES_ERR_CUDA;
+    error = configure(channel, config);
+    library->gst_cuda_context_pop(NULL);
+    return error;
+}
+
+/* Called with the lock. A channel is in one kind of memory: for the other it is made anew. */
 static int prepare_locked(GstCuframesChannel *channel, const GstCuframesPicture *picture,
                           const cuframes_layout_t *layout)
 {
@@ -173,10 +206,9 @@ static int prepare_locked(GstCuframesChannel *channel, const GstCuframesPicture 
 
     if (channel->closed)
         return CUFRAMES_ERR_DISCONNECTED;
-    if (channel->publisher)
-        error = cuframes_publisher_reconfigure(channel->publisher->publisher, &config);
-    else
-        error = create_publisher(channel, &config);
+    if (channel->publisher && channel->picture.cuda != picture->cuda)
+        publisher_unref(g_steal_pointer(&channel->publisher));
+    error = picture->cuda ? configure_on_gpu(channel, &config) : configure(channel, &config);
     if (error)
         return error;
     channel->picture = *picture;
@@ -253,29 +285,57 @@ static void slot_free(gpointer data)
     g_free(slot);
 }
 
+/* Owns the slot. */
+static GstMemory *slot_memory(struct slot *slot, const GstCuframesPicture *picture,
+                              const GstVideoInfo *info)
+{
+    gpointer data = cuframes_buffer_data(slot->buffer);
+    gsize size = slot->layout.size;
+    GstMemory *memory;
+
+    if (!picture->cuda)
+        return gst_memory_new_wrapped(0, data, size, 0, size, slot, slot_free);
+    memory = gst_cuframes_cuda_wrap(slot->channel->context, info, (guint64)(guintptr)data, size, 0,
+                                    slot, slot_free);
+    if (!memory)
+        slot_free(slot);
+    return memory;
+}
+
+static GstVideoInfo slot_info(const cuframes_layout_t *layout, const GstCuframesPicture *picture)
+{
+    GstVideoInfo info;
+
+    gst_video_info_set_format(&info, gst_cuframes_format_to_gst(picture->format),
+                              (guint)picture->width, (guint)picture->height);
+    for (guint i = 0; i < layout->plane_count; i++) {
+        info.offset[i] = layout->planes[i].offset;
+        info.stride[i] = (gint)layout->planes[i].pitch;
+    }
+    return info;
+}
+
+/* NULL for a slot too large for a memory on the GPU. */
 static GstBuffer *slot_buffer(GstCuframesChannel *channel, cuframes_buffer_t *acquired,
                               const GstCuframesPicture *picture)
 {
     const cuframes_layout_t *layout = cuframes_buffer_layout(acquired);
+    GstVideoInfo info = slot_info(layout, picture);
     struct slot *slot = g_new(struct slot, 1);
-    gsize offsets[GST_VIDEO_MAX_PLANES];
-    gint strides[GST_VIDEO_MAX_PLANES];
-    GstBuffer *buffer = gst_buffer_new();
     GstMemory *memory;
+    GstBuffer *buffer;
 
-    *slot = (struct slot){gst_cuframes_channel_ref(channel), acquired, *layout};
+    *slot = (struct slot){gst_cuframes_channel_ref(channel), acquired, *layout, picture->cuda};
     g_atomic_int_inc(&channel->slots_out);
-    memory = gst_memory_new_wrapped(0, cuframes_buffer_data(acquired), layout->size, 0,
-                                    layout->size, slot, slot_free);
+    memory = slot_memory(slot, picture, &info);
+    if (!memory)
+        return NULL;
     gst_mini_object_set_qdata(GST_MINI_OBJECT(memory), slot_quark(), slot, NULL);
+    buffer = gst_buffer_new();
     gst_buffer_append_memory(buffer, memory);
-    for (guint i = 0; i < layout->plane_count; i++) {
-        offsets[i] = layout->planes[i].offset;
-        strides[i] = (gint)layout->planes[i].pitch;
-    }
-    gst_buffer_add_video_meta_full(
-        buffer, GST_VIDEO_FRAME_FLAG_NONE, gst_cuframes_format_to_gst(picture->format),
-        (guint)picture->width, (guint)picture->height, layout->plane_count, offsets, strides);
+    gst_buffer_add_video_meta_full(buffer, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_INFO_FORMAT(&info),
+                                   (guint)picture->width, (guint)picture->height,
+                                   layout->plane_count, info.offset, info.stride);
     return buffer;
 }
 
@@ -308,7 +368,7 @@ int gst_cuframes_channel_acquire(GstCuframesChannel *channel, const GstCuframesP
         return CUFRAMES_ERR_FORMAT;
     }
     *buffer = slot_buffer(channel, acquired, picture);
-    return CUFRAMES_OK;
+    return *buffer ? CUFRAMES_OK : CUFRAMES_ERR_OUT_OF_MEMORY;
 }
 
 /* The slot that `buffer` is, if it is one of `channel` and its planes are where they were. */
@@ -329,6 +389,17 @@ static struct slot *slot_of(GstCuframesChannel *channel, GstBuffer *buffer)
     return slot;
 }
 
+/* What the CPU has written into memory on the GPU gets there when that is mapped for the GPU. */
+static gboolean settle(GstBuffer *buffer)
+{
+    GstMapInfo map;
+
+    if (!gst_buffer_map(buffer, &map, GST_MAP_READ | GST_CUFRAMES_MAP_CUDA))
+        return FALSE;
+    gst_buffer_unmap(buffer, &map);
+    return TRUE;
+}
+
 int gst_cuframes_channel_publish(GstCuframesChannel *channel, GstBuffer *buffer,
                                  const cuframes_frame_meta_t *meta)
 {
@@ -336,11 +407,12 @@ int gst_cuframes_channel_publish(GstCuframesChannel *channel, GstBuffer *buffer,
     struct publisher *publisher;
     int error;
 
-    if (!slot)
+    if (!slot || (slot->cuda && !settle(buffer)))
         return CUFRAMES_ERR_INVALID_ARG;
     publisher = borrow_publisher(channel);
     if (!publisher)
         return CUFRAMES_ERR_DISCONNECTED;
+    /* On a GPU behind the context's NULL stream, which waits for the streams of all elements. */
     error = cuframes_publisher_publish_buffer(publisher->publisher, slot->buffer, NULL, meta, NULL);
     publisher_unref(publisher);
     if (error == CUFRAMES_OK)

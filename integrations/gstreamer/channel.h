@@ -12,6 +12,7 @@
 #include <gst/video/video.h>
 
 #include "format.h"
+#include "gstcuda.h"
 #include "publishing.h"
 
 typedef struct GstCuframesChannel GstCuframesChannel;
@@ -34,6 +35,8 @@ void gst_cuframes_channel_unref(GstCuframesChannel *channel);
 /* Ends it: subscribers are disconnected, slots can no longer be had. */
 void gst_cuframes_channel_close(GstCuframesChannel *channel);
 
+/* For pictures in GPU memory: where they are to be. Before they are prepared. */
+void gst_cuframes_channel_set_context(GstCuframesChannel *channel, GstCudaContext *context);
 /*
  * Makes the channel, or changes it, so that it has `picture`, and makes its slots with `layout`;
  * unless `exact` slots that are there may have another one. Returns CUFRAMES_OK or the library's error; DISCONNECTED after close.

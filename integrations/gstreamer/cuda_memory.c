@@ -53,22 +53,54 @@ static void free_allocated(gpointer data)
     g_free(data);
 }
 
-static GstMemory *copy_of(GstCuframesCudaMemory *memory, guint64 device)
+/* In the context. */
+static GstMemory *alloc(GstCudaContext *context, const GstVideoInfo *info, gsize size)
 {
-    const GstCuframesCudaLibrary *library = gst_cuframes_cuda_library();
-    gsize size = memory->memory.maxsize;
     Allocated *allocated = g_new0(Allocated, 1);
-    GstMemory *copy = NULL;
+    GstMemory *memory;
 
-    if (library->CuMemAlloc(&allocated->device, (guint)size)) {
+    if (gst_cuframes_cuda_library()->CuMemAlloc(&allocated->device, (guint)size)) {
         g_free(allocated);
         return NULL;
     }
-    if (copy_bytes(allocated->device, device, size))
-        copy = gst_cuframes_cuda_wrap(memory->context, &memory->info, allocated->device, size, 0,
-                                      allocated, free_allocated);
-    if (!copy)
+    memory = gst_cuframes_cuda_wrap(context, info, allocated->device, size, 0, allocated,
+                                    free_allocated);
+    if (!memory)
         free_allocated(allocated);
+    return memory;
+}
+
+GstMemory *gst_cuframes_cuda_alloc(GstCudaContext *context, const GstVideoInfo *info, gsize size)
+{
+    const GstCuframesCudaLibrary *library = gst_cuframes_cuda_library();
+    GstMemory *memory;
+
+    if (!library->gst_cuda_context_push(context))
+        return NULL;
+    memory = alloc(context, info, size);
+    library->gst_cuda_context_pop(NULL);
+    return memory;
+}
+
+/* In the context. */
+static gboolean fill(GstMemory *memory, guint64 from)
+{
+    GstMapInfo map;
+    gboolean done;
+
+    if (!gst_memory_map(memory, &map, GST_MAP_WRITE | GST_CUFRAMES_MAP_CUDA))
+        return FALSE;
+    done = copy_bytes((guint64)(guintptr)map.data, from, map.size);
+    gst_memory_unmap(memory, &map);
+    return done;
+}
+
+static GstMemory *copy_of(GstCuframesCudaMemory *memory, guint64 device)
+{
+    GstMemory *copy = alloc(memory->context, &memory->info, memory->memory.maxsize);
+
+    if (copy && !fill(copy, device))
+        g_clear_pointer(&copy, gst_memory_unref);
     return copy;
 }
 

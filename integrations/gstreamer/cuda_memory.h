@@ -15,9 +15,9 @@
 GstMemory *gst_cuframes_cuda_wrap(GstCudaContext *context, const GstVideoInfo *info, guint64 device,
                                   gsize size, GstMemoryFlags flags, gpointer user_data,
                                   GDestroyNotify notify);
-/*
- * The memory of a buffer that is one GstCudaMemory, else NULL.
- */
+/* The same, in memory of its own. */
+GstMemory *gst_cuframes_cuda_alloc(GstCudaContext *context, const GstVideoInfo *info, gsize size);
+/* The memory of a buffer that is one GstCudaMemory, else NULL. */
 GstCuframesCudaMemory *gst_cuframes_cuda_memory_of(GstBuffer *buffer);
 /* Copies the picture of `from` to `to`, both in such memory. Done on return. */
 gboolean gst_cuframes_cuda_copy(GstCudaContext *context, const GstVideoInfo *info, GstBuffer *to,

@@ -22,6 +22,9 @@ static const struct {
 /* H.273's code point for "unspecified", where cuframes has 0. */
 #define H273_UNSPECIFIED 2
 
+/* What the driver's own allocations of pictures have, and no GPU asks for more. */
+#define GPU_ROW_ALIGNMENT 512
+
 GstCaps *gst_cuframes_template_caps(void)
 {
     GstCaps *caps = gst_caps_from_string(GST_VIDEO_CAPS_MAKE(GST_CUFRAMES_FORMATS));
@@ -184,4 +187,14 @@ gboolean gst_cuframes_layout_from_info(const GstVideoInfo *info, cuframes_layout
     }
     *layout = made;
     return TRUE;
+}
+
+gboolean gst_cuframes_info_align_for_gpu(GstVideoInfo *info)
+{
+    GstVideoAlignment alignment;
+
+    gst_video_alignment_reset(&alignment);
+    for (guint i = 0; i < GST_VIDEO_INFO_N_PLANES(info); i++)
+        alignment.stride_align[i] = GPU_ROW_ALIGNMENT - 1;
+    return gst_video_info_align(info, &alignment);
 }

@@ -41,3 +41,5 @@ gboolean gst_cuframes_picture_from_caps(const GstCaps *caps, const GstVideoInfo 
 
 /* The layout of slots that hold pictures as `info` lays them out. */
 gboolean gst_cuframes_layout_from_info(const GstVideoInfo *info, cuframes_layout_t *layout);
+/* Widens the rows to what GPUs read pictures with: textures need it. */
+gboolean gst_cuframes_info_align_for_gpu(GstVideoInfo *info);

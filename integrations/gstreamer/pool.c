@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "pool.h"
 
+#include "cuda_memory.h"
+
 GST_DEBUG_CATEGORY_STATIC(gst_cuframes_pool_debug);
 #define GST_CAT_DEFAULT gst_cuframes_pool_debug
 
-struct _GstCuframesPool {
-    GstBufferPool parent;
+typedef struct {
+    GstCuframesCudaBufferPool parent; /* of which a pool for host memory uses the beginning alone */
 
     GstCuframesChannel *channel;
     GstVideoInfo info; /* with the alignment that upstream asks for */
     GstCuframesPicture picture;
     cuframes_layout_t layout;
-};
+} GstCuframesPool;
 
-G_DEFINE_TYPE(GstCuframesPool, gst_cuframes_pool, GST_TYPE_BUFFER_POOL)
+typedef struct {
+    GstBufferPoolClass parent; /* a GstCudaBufferPoolClass is no more than that */
+} GstCuframesPoolClass;
 
 static GQuark no_slot_quark(void)
 {
@@ -50,25 +54,27 @@ static gboolean align(GstCuframesPool *self, GstStructure *config)
 
 static gboolean gst_cuframes_pool_set_config(GstBufferPool *pool, GstStructure *config)
 {
-    GstCuframesPool *self = GST_CUFRAMES_POOL(pool);
+    GstCuframesPool *self = (GstCuframesPool *)pool;
     GstCaps *caps;
     guint size, min, max;
 
     if (!gst_buffer_pool_config_get_params(config, &caps, &size, &min, &max) || !caps ||
         !gst_video_info_from_caps(&self->info, caps) ||
         !gst_cuframes_picture_from_caps(caps, &self->info, &self->picture) ||
+        (self->picture.cuda && !gst_cuframes_info_align_for_gpu(&self->info)) ||
         !align(self, config) || !gst_cuframes_layout_from_info(&self->info, &self->layout)) {
         GST_WARNING_OBJECT(self, "slots cannot be as %" GST_PTR_FORMAT " says", config);
         return FALSE;
     }
     gst_buffer_pool_config_set_params(config, caps, (guint)self->layout.size, min, max);
-    return GST_BUFFER_POOL_CLASS(gst_cuframes_pool_parent_class)->set_config(pool, config);
+    /* What a GstCudaBufferPool would do is for its own memory. */
+    return GST_BUFFER_POOL_CLASS(g_type_class_peek(GST_TYPE_BUFFER_POOL))->set_config(pool, config);
 }
 
 /* Slots are taken when buffers are, none in advance. */
 static gboolean gst_cuframes_pool_start(GstBufferPool *pool)
 {
-    GstCuframesPool *self = GST_CUFRAMES_POOL(pool);
+    GstCuframesPool *self = (GstCuframesPool *)pool;
     int error = gst_cuframes_channel_prepare(self->channel, &self->picture, &self->layout, TRUE);
 
     if (error)
@@ -82,23 +88,34 @@ static gboolean gst_cuframes_pool_stop(GstBufferPool *pool)
     return TRUE;
 }
 
+static GstMemory *ordinary_memory(GstCuframesPool *self)
+{
+    return self->picture.cuda
+               ? gst_cuframes_cuda_alloc(self->parent.context, &self->info, self->layout.size)
+               : gst_allocator_alloc(NULL, self->layout.size, NULL);
+}
+
 static GstBuffer *ordinary_buffer(GstCuframesPool *self)
 {
-    GstBuffer *buffer = gst_buffer_new_allocate(NULL, self->layout.size, NULL);
+    GstMemory *memory = ordinary_memory(self);
     GstVideoInfo *info = &self->info;
+    GstBuffer *buffer;
 
-    if (buffer)
-        gst_buffer_add_video_meta_full(
-            buffer, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_INFO_FORMAT(info),
-            (guint)GST_VIDEO_INFO_WIDTH(info), (guint)GST_VIDEO_INFO_HEIGHT(info),
-            GST_VIDEO_INFO_N_PLANES(info), info->offset, info->stride);
+    if (!memory)
+        return NULL;
+    buffer = gst_buffer_new();
+    gst_buffer_append_memory(buffer, memory);
+    gst_buffer_add_video_meta_full(buffer, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_INFO_FORMAT(info),
+                                   (guint)GST_VIDEO_INFO_WIDTH(info),
+                                   (guint)GST_VIDEO_INFO_HEIGHT(info),
+                                   GST_VIDEO_INFO_N_PLANES(info), info->offset, info->stride);
     return buffer;
 }
 
 static GstFlowReturn gst_cuframes_pool_acquire(GstBufferPool *pool, GstBuffer **buffer,
                                                GstBufferPoolAcquireParams *params)
 {
-    GstCuframesPool *self = GST_CUFRAMES_POOL(pool);
+    GstCuframesPool *self = (GstCuframesPool *)pool;
     guint most = (guint)MAX(gst_cuframes_channel_slots(self->channel) / 2, 1);
     int error = CUFRAMES_OK;
 
@@ -125,16 +142,16 @@ static void gst_cuframes_pool_release(GstBufferPool *pool, GstBuffer *buffer)
 
 static void gst_cuframes_pool_finalize(GObject *object)
 {
-    gst_cuframes_channel_unref(GST_CUFRAMES_POOL(object)->channel);
-    G_OBJECT_CLASS(gst_cuframes_pool_parent_class)->finalize(object);
+    gst_cuframes_channel_unref(((GstCuframesPool *)object)->channel);
+    G_OBJECT_CLASS(g_type_class_peek_parent(G_OBJECT_GET_CLASS(object)))->finalize(object);
 }
 
-static void gst_cuframes_pool_init(GstCuframesPool *self)
+static void gst_cuframes_pool_init(GTypeInstance *instance, gpointer class)
 {
-    gst_video_info_init(&self->info);
+    gst_video_info_init(&((GstCuframesPool *)instance)->info);
 }
 
-static void gst_cuframes_pool_class_init(GstCuframesPoolClass *class)
+static void gst_cuframes_pool_class_init(gpointer class, gpointer data)
 {
     GstBufferPoolClass *pool = GST_BUFFER_POOL_CLASS(class);
 
@@ -148,11 +165,40 @@ static void gst_cuframes_pool_class_init(GstCuframesPoolClass *class)
     pool->release_buffer = gst_cuframes_pool_release;
 }
 
-GstBufferPool *gst_cuframes_pool_new(GstCuframesChannel *channel)
+static GType register_type(GType parent, const gchar *name)
 {
-    GstCuframesPool *pool = g_object_new(GST_TYPE_CUFRAMES_POOL, NULL);
+    return g_type_register_static_simple(parent, name, sizeof(GstCuframesPoolClass),
+                                         gst_cuframes_pool_class_init, sizeof(GstCuframesPool),
+                                         gst_cuframes_pool_init, 0);
+}
+
+static GType host_type(void)
+{
+    static gsize type;
+
+    if (g_once_init_enter(&type))
+        g_once_init_leave(&type, register_type(GST_TYPE_BUFFER_POOL, "GstCuframesPool"));
+    return type;
+}
+
+static GType cuda_type(void)
+{
+    static gsize type;
+
+    if (g_once_init_enter(&type))
+        g_once_init_leave(
+            &type, register_type(gst_cuframes_cuda_library()->gst_cuda_buffer_pool_get_type(),
+                                 "GstCuframesCudaPool"));
+    return type;
+}
+
+GstBufferPool *gst_cuframes_pool_new(GstCuframesChannel *channel, GstCudaContext *context)
+{
+    GstCuframesPool *pool = g_object_new(context ? cuda_type() : host_type(), NULL);
 
     gst_object_ref_sink(pool);
     pool->channel = gst_cuframes_channel_ref(channel);
+    if (context)
+        pool->parent.context = gst_object_ref(context);
     return GST_BUFFER_POOL(pool);
 }

@@ -5,6 +5,8 @@
  * Upstream may keep as many buffers as it likes. Half of the slots are lent to it (decoders keep
  * their reference pictures); beyond that, and when subscribers hold the rest, it gets ordinary
  * memory, and the sink copies.
+ *
+ * For pictures in GPU memory it is a GstCudaBufferPool, as CUDA elements take no other.
  */
 #pragma once
 
@@ -14,10 +16,8 @@
 
 G_BEGIN_DECLS
 
-#define GST_TYPE_CUFRAMES_POOL (gst_cuframes_pool_get_type())
-G_DECLARE_FINAL_TYPE(GstCuframesPool, gst_cuframes_pool, GST, CUFRAMES_POOL, GstBufferPool)
-
-GstBufferPool *gst_cuframes_pool_new(GstCuframesChannel *channel);
+/* `context` for pictures in GPU memory, else NULL. */
+GstBufferPool *gst_cuframes_pool_new(GstCuframesChannel *channel, GstCudaContext *context);
 /* Whether `buffer` is of ordinary memory because no slot was free; the library has counted it. */
 gboolean gst_cuframes_pool_had_no_slot(GstBuffer *buffer);
 

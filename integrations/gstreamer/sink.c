@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "cuda_element.h"
+#include "cuda_memory.h"
 #include "format.h"
 #include "meta.h"
 #include "pool.h"
@@ -28,9 +30,11 @@ struct _GstCuframesSink {
     GstVideoSink parent;
 
     GstCuframesChannelSettings settings; /* properties */
+    GstCuframesCuda cuda;                /* its device is one, too */
     GstCuframesChannel *channel; /* replaced under the object lock, between start and stop */
 
     /* The streaming thread's. */
+    GstCudaContext *context; /* of pictures in GPU memory; NULL until there are any */
     GstVideoInfo info;
     GstCuframesPicture picture;
     cuframes_layout_t layout;
@@ -44,10 +48,6 @@ enum { SIGNAL_ADD_CLIENT, SIGNAL_COUNT };
 static guint signals[SIGNAL_COUNT];
 
 #define DEFAULT_ACK_TIMEOUT_MS 200
-
-static GstStaticPadTemplate sink_template =
-    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS,
-                            GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_CUFRAMES_FORMATS)));
 
 G_DEFINE_TYPE(GstCuframesSink, gst_cuframes_sink, GST_TYPE_VIDEO_SINK)
 GST_ELEMENT_REGISTER_DEFINE_WITH_CODE(cuframessink, "cuframessink", GST_RANK_NONE,
@@ -81,6 +81,8 @@ static gboolean copy_picture(GstCuframesSink *self, GstBuffer *from, GstBuffer *
     GstVideoFrame source, target;
     gboolean done;
 
+    if (self->picture.cuda)
+        return gst_cuframes_cuda_copy(self->context, &self->info, to, from);
     if (!gst_video_frame_map(&source, &self->info, from, GST_MAP_READ))
         return FALSE;
     if (!gst_video_frame_map(&target, &self->info, to, GST_MAP_WRITE)) {
@@ -211,26 +213,79 @@ static GstFlowReturn gst_cuframes_sink_render(GstBaseSink *base, GstBuffer *buff
 
 /* ---- base class ---- */
 
+/* The context for pictures in GPU memory. FALSE after an element error. */
+static gboolean ensure_context(GstCuframesSink *self)
+{
+    const gchar *reason;
+
+    if (self->context)
+        return TRUE;
+    self->context = gst_cuframes_cuda_ensure(&self->cuda, -1, &reason);
+    if (!self->context) {
+        GST_ELEMENT_ERROR(self, RESOURCE, OPEN_WRITE,
+                          ("Pictures in GPU memory cannot be published: %s", reason), (NULL));
+        return FALSE;
+    }
+    gst_cuframes_channel_set_context(self->channel, self->context);
+    return TRUE;
+}
+
+static gboolean too_large(GstCuframesSink *self)
+{
+    if (self->picture.width <= CUFRAMES_MAX_DIMENSION &&
+        self->picture.height <= CUFRAMES_MAX_DIMENSION)
+        return FALSE;
+    GST_ELEMENT_ERROR(self, STREAM, FORMAT,
+                      ("%dx%d is larger than a channel can be (%dx%d).", self->picture.width,
+                       self->picture.height, CUFRAMES_MAX_DIMENSION, CUFRAMES_MAX_DIMENSION),
+                      (NULL));
+    return TRUE;
+}
+
+/* How slots are laid out for pictures that were not written into slots. */
+static gboolean lay_out(GstCuframesSink *self)
+{
+    GstVideoInfo info = self->info;
+
+    return (!self->picture.cuda || gst_cuframes_info_align_for_gpu(&info)) &&
+           gst_cuframes_layout_from_info(&info, &self->layout);
+}
+
 static gboolean gst_cuframes_sink_set_caps(GstBaseSink *base, GstCaps *caps)
 {
     GstCuframesSink *self = GST_CUFRAMES_SINK(base);
 
     if (!gst_video_info_from_caps(&self->info, caps) ||
-        !gst_cuframes_picture_from_caps(caps, &self->info, &self->picture) ||
-        !gst_cuframes_layout_from_info(&self->info, &self->layout)) {
+        !gst_cuframes_picture_from_caps(caps, &self->info, &self->picture) || !lay_out(self)) {
         GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("These pictures cannot be shared."),
                           ("%" GST_PTR_FORMAT, caps));
         return FALSE;
     }
-    if (self->picture.width > CUFRAMES_MAX_DIMENSION ||
-        self->picture.height > CUFRAMES_MAX_DIMENSION) {
-        GST_ELEMENT_ERROR(self, STREAM, FORMAT,
-                          ("%dx%d is larger than a channel can be (%dx%d).", self->picture.width,
-                           self->picture.height, CUFRAMES_MAX_DIMENSION, CUFRAMES_MAX_DIMENSION),
-                          (NULL));
+    if (too_large(self) || (self->picture.cuda && !ensure_context(self)))
+        return FALSE;
+    return GST_BASE_SINK_CLASS(gst_cuframes_sink_parent_class)->set_caps(base, caps);
+}
+
+static gboolean offer_pool(GstCuframesSink *self, GstQuery *query, GstCaps *caps,
+                           const GstVideoInfo *info, gboolean cuda)
+{
+    GstBufferPool *pool = gst_cuframes_pool_new(self->channel, cuda ? self->context : NULL);
+    GstStructure *config = gst_buffer_pool_get_config(pool);
+    guint size;
+
+    gst_buffer_pool_config_set_params(config, caps, (guint)GST_VIDEO_INFO_SIZE(info), 0, 0);
+    gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+    if (!gst_buffer_pool_set_config(pool, config)) {
+        gst_object_unref(pool);
         return FALSE;
     }
-    return GST_BASE_SINK_CLASS(gst_cuframes_sink_parent_class)->set_caps(base, caps);
+    /* What the pool has made of it. */
+    config = gst_buffer_pool_get_config(pool);
+    gst_buffer_pool_config_get_params(config, NULL, &size, NULL, NULL);
+    gst_structure_free(config);
+    gst_query_add_allocation_pool(query, pool, size, 0, 0);
+    gst_object_unref(pool);
+    return TRUE;
 }
 
 static gboolean gst_cuframes_sink_propose_allocation(GstBaseSink *base, GstQuery *query)
@@ -238,27 +293,33 @@ static gboolean gst_cuframes_sink_propose_allocation(GstBaseSink *base, GstQuery
     GstCuframesSink *self = GST_CUFRAMES_SINK(base);
     GstVideoInfo info;
     GstCaps *caps;
-    gboolean need_pool;
+    gboolean need_pool, cuda;
 
     gst_query_parse_allocation(query, &caps, &need_pool);
     if (!caps || !gst_video_info_from_caps(&info, caps))
         return FALSE;
-    if (need_pool) {
-        GstBufferPool *pool = gst_cuframes_pool_new(self->channel);
-        GstStructure *config = gst_buffer_pool_get_config(pool);
-
-        gst_buffer_pool_config_set_params(config, caps, (guint)GST_VIDEO_INFO_SIZE(&info), 0, 0);
-        gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-        if (!gst_buffer_pool_set_config(pool, config)) {
-            gst_object_unref(pool);
-            return FALSE;
-        }
-        gst_query_add_allocation_pool(query, pool, (guint)GST_VIDEO_INFO_SIZE(&info), 0, 0);
-        gst_object_unref(pool);
-    }
+    cuda = gst_caps_features_contains(gst_caps_get_features(caps, 0), GST_CUFRAMES_CUDA_FEATURE);
+    if (cuda && !ensure_context(self))
+        return FALSE;
+    if (need_pool && !offer_pool(self, query, caps, &info, cuda))
+        return FALSE;
     gst_query_add_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL);
     gst_query_add_allocation_meta(query, GST_VIDEO_CROP_META_API_TYPE, NULL);
     return TRUE;
+}
+
+static gboolean gst_cuframes_sink_query(GstBaseSink *base, GstQuery *query)
+{
+    if (GST_QUERY_TYPE(query) == GST_QUERY_CONTEXT &&
+        gst_cuframes_cuda_query(&GST_CUFRAMES_SINK(base)->cuda, query))
+        return TRUE;
+    return GST_BASE_SINK_CLASS(gst_cuframes_sink_parent_class)->query(base, query);
+}
+
+static void gst_cuframes_sink_set_context(GstElement *element, GstContext *context)
+{
+    gst_cuframes_cuda_set_context(&GST_CUFRAMES_SINK(element)->cuda, context);
+    GST_ELEMENT_CLASS(gst_cuframes_sink_parent_class)->set_context(element, context);
 }
 
 static gboolean gst_cuframes_sink_start(GstBaseSink *base)
@@ -289,6 +350,8 @@ static gboolean gst_cuframes_sink_stop(GstBaseSink *base)
     GST_OBJECT_UNLOCK(self);
     gst_cuframes_channel_close(channel);
     gst_cuframes_channel_unref(channel);
+    gst_clear_object(&self->context);
+    gst_cuframes_cuda_forget(&self->cuda);
     return TRUE;
 }
 
@@ -383,6 +446,7 @@ static void install_properties(GObjectClass *class)
 
     gst_cuframes_properties_init(class, statistics);
     gst_cuframes_publishing_install(class, FIELD(publishing));
+    gst_cuframes_cuda_install(class, G_STRUCT_OFFSET(GstCuframesSink, cuda));
     gst_cuframes_property_install(
         class, FIELD(policy),
         g_param_spec_enum("policy", "Policy", "What to do when readers hold every slot",
@@ -406,12 +470,14 @@ static void install_properties(GObjectClass *class)
 static void gst_cuframes_sink_finalize(GObject *object)
 {
     gst_cuframes_publishing_clear(&GST_CUFRAMES_SINK(object)->settings.publishing);
+    gst_cuframes_cuda_clear(&GST_CUFRAMES_SINK(object)->cuda);
     G_OBJECT_CLASS(gst_cuframes_sink_parent_class)->finalize(object);
 }
 
 static void gst_cuframes_sink_init(GstCuframesSink *self)
 {
     gst_cuframes_publishing_init(&self->settings.publishing);
+    gst_cuframes_cuda_init(&self->cuda, GST_ELEMENT(self));
     self->settings.socket = TRUE;
     self->settings.policy = CUFRAMES_POLICY_DROP_OLDEST;
     self->settings.ack_timeout_ms = DEFAULT_ACK_TIMEOUT_MS;
@@ -428,6 +494,7 @@ static void gst_cuframes_sink_class_init(GstCuframesSinkClass *class)
     GObjectClass *object = G_OBJECT_CLASS(class);
     GstElementClass *element = GST_ELEMENT_CLASS(class);
     GstBaseSinkClass *base = GST_BASE_SINK_CLASS(class);
+    GstCaps *caps = gst_cuframes_template_caps();
 
     object->finalize = gst_cuframes_sink_finalize;
     install_properties(object);
@@ -446,11 +513,15 @@ static void gst_cuframes_sink_class_init(GstCuframesSinkClass *class)
     gst_element_class_set_static_metadata(
         element, "cuframes sink", "Sink/Video",
         "Publishes video frames for other processes to read without a copy", "cuframes");
-    gst_element_class_add_static_pad_template(element, &sink_template);
+    gst_element_class_add_pad_template(
+        element, gst_pad_template_new("sink", GST_PAD_SINK, GST_PAD_ALWAYS, caps));
+    gst_caps_unref(caps);
+    element->set_context = gst_cuframes_sink_set_context;
     base->start = gst_cuframes_sink_start;
     base->stop = gst_cuframes_sink_stop;
     base->set_caps = gst_cuframes_sink_set_caps;
     base->propose_allocation = gst_cuframes_sink_propose_allocation;
+    base->query = gst_cuframes_sink_query;
     base->preroll = gst_cuframes_sink_preroll;
     base->render = gst_cuframes_sink_render;
 }

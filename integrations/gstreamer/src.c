@@ -103,18 +103,31 @@ static void set_frame_duration(GstCuframesSrc *self)
         gst_element_post_message(GST_ELEMENT(self), gst_message_new_latency(GST_OBJECT(self)));
 }
 
-static GstFlowReturn set_picture(GstCuframesSrc *self, const GstCuframesPicture *picture)
+/* NULL after an element error. */
+static GstCaps *caps_for(GstCuframesSrc *self, const GstCuframesPicture *picture)
 {
     GstCaps *caps = gst_cuframes_picture_to_caps(picture);
+    GstCaps *ours = gst_pad_get_pad_template_caps(GST_BASE_SRC_PAD(self));
+
+    if (caps && !gst_caps_can_intersect(caps, ours))
+        gst_clear_caps(&caps);
+    gst_caps_unref(ours);
+    if (!caps)
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT,
+                          ("The channel's pixel format %s has no name in GStreamer%s.",
+                           cuframes_format_name(picture->format),
+                           picture->cuda ? " for GPU memory; try memory=host" : ""),
+                          (NULL));
+    return caps;
+}
+
+static GstFlowReturn set_picture(GstCuframesSrc *self, const GstCuframesPicture *picture)
+{
+    GstCaps *caps = caps_for(self, picture);
     GstFlowReturn ret = GST_FLOW_OK;
 
-    if (!caps) {
-        GST_ELEMENT_ERROR(self, STREAM, FORMAT,
-                          ("The channel's pixel format %s has no name in GStreamer.",
-                           cuframes_format_name(picture->format)),
-                          (NULL));
+    if (!caps)
         return GST_FLOW_NOT_NEGOTIATED;
-    }
     GST_INFO_OBJECT(self, "caps %" GST_PTR_FORMAT, caps);
     gst_video_info_from_caps(&self->info, caps);
     drop_copies(self);

@@ -34,9 +34,12 @@ static gboolean takes(const GstCaps *peer, const gchar *feature,
                       const cuframes_channel_info_t *info)
 {
     GstCaps *wanted = caps_of(feature, info);
+    GstCaps *ours = gst_cuframes_template_caps();
+    gboolean possible = gst_caps_can_intersect(ours, wanted);
     gboolean taken = FALSE;
 
-    for (guint i = 0; !taken && i < gst_caps_get_size(peer); i++) {
+    gst_caps_unref(ours);
+    for (guint i = 0; possible && !taken && i < gst_caps_get_size(peer); i++) {
         GstCaps *one = gst_caps_copy_nth(peer, i);
 
         taken = !gst_caps_features_is_any(gst_caps_get_features(one, 0)) &&
