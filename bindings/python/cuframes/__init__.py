@@ -20,7 +20,7 @@ from ._cuframes import (CuframesAlreadyExists, CuframesDeviceLost, CuframesError
 from ._discovery import Watch, WatchEvent, info, list, snapshot, watch
 from ._frame import Frame
 from ._group import Group
-from ._packets import Packet, PacketFlags, PacketReader, Stream, packets
+from ._packets import Packet, PacketFlags, PacketPublisher, PacketReader, Stream, packets
 from ._publisher import Buffer, Publisher
 from ._several import Batch, batch, wait_any
 from ._subscriber import CuframesHoldWarning, Subscriber, exhausted, open, subscribe
@@ -44,7 +44,7 @@ __all__ = [
     "CuframesOutOfMemory", "CuframesPacketError", "CuframesPermissionError",
     "CuframesProtocolMismatch", "CuframesPublisherGone", "CuframesShmError", "CuframesSubscriber",
     "CuframesTooMany", "Frame", "FrameFlags", "Group", "Packet", "PacketFlags",
-    "PacketReader", "PixelFormat", "Plane", "Publisher", "Stream",
+    "PacketPublisher", "PacketReader", "PixelFormat", "Plane", "Publisher", "Stream",
     "Subscriber", "SubscriberMode", "VideoCapture", "Watch", "WatchEvent", "batch", "info",
     "now_ns", "packets", "protocol_version", "runtime_dir", "snapshot", "subscribe", "version_string",
     "wait_any", "watch",

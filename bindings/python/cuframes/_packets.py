@@ -10,6 +10,7 @@ import time
 from typing import Any, Iterable
 
 from . import _cuframes
+from ._channel import Channel
 from ._frame import EPOCH
 from ._subscriber import Subscriber
 from ._types import fraction
@@ -17,6 +18,7 @@ from ._types import fraction
 PACKETS_ONLY = 4
 STARTS = {"newest": 0, "oldest": 1}
 PRE_ROLL = 2
+CHANNEL_OF_PACKETS = 2
 TYPES = ("video", "audio", "data")
 PACKAGINGS = ("raw", "annexb", "length")
 NO_TIME = -(1 << 63)
@@ -148,6 +150,33 @@ class Packet(_cuframes.Packet):
                 f"{', key' if self.is_key else ''}>")
 
 
+class PacketPublisher(Channel):
+    """Owns a channel of packets alone, without frames: readers get them by packets().
+
+    with cuframes.PacketPublisher("cam1", [stream]) as pub:
+        pub.send_packet(data, pts=0.0, flags=cuframes.PacketFlags.KEY)
+
+    streams, keep, slots, size, max_packet, max_size: as Publisher.enable_packets(). The others as
+    Publisher. Nobody is waited for. Any thread may use it.
+    """
+
+    def __init__(self, key: str, streams: Iterable[Stream], *, keep: float | None = None,
+                 slots: int = 0, size: int = 0, max_packet: int = 0, max_size: int = 0,
+                 max_subscribers: int = 0, socket_mode: int = 0, socket_group: str | None = None,
+                 allowed_users: Iterable[int] | None = None,
+                 runtime_dir: str | None = None) -> None:
+        self.key = key
+        super().__init__(key, 0, 0, 0, flags=CHANNEL_OF_PACKETS, max_subscribers=max_subscribers,
+                         socket_mode=socket_mode, socket_group=socket_group,
+                         runtime_dir=runtime_dir,
+                         allowed_users=None if allowed_users is None else tuple(allowed_users))
+        try:
+            self._begin_packets(streams, keep, slots, size, max_packet, max_size)
+        except BaseException:
+            self.close()
+            raise
+
+
 class PacketReader:
     """Reads a channel's packets; packets() makes one. An iterator, and one for `async for`.
 
@@ -223,6 +252,15 @@ class PacketReader:
             if packet is not None:
                 return packet
             await self._subscriber._readable(deadline)
+
+    def stats(self) -> dict[str, Any]:
+        """What it has counted, as Subscriber.stats(): packets_received, packets_lost and so on."""
+        return self._subscriber.stats()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return self._subscriber.closed
 
     def fileno(self) -> int:
         """A descriptor that is readable when next_packet(0) has something to say."""

@@ -10,13 +10,13 @@ import time as _time
 from typing import TYPE_CHECKING, Any, Iterable
 
 from . import _cuframes
-from ._types import ChannelInfo, ClockSource, PixelFormat, info_fields, whole_shape
+from ._channel import Channel, capture_time
+from ._types import PixelFormat, whole_shape
 
 if TYPE_CHECKING:
     from ._packets import Stream
 
 POLICIES = {"drop": 0, "wait": 1}
-NO_TIME = -(1 << 63)
 RANGES = {"limited": 1, "full": 2}
 MATRICES = {"bt709": 1, "bt601": 6, "bt2020": 9}
 
@@ -62,22 +62,6 @@ def metadata_bytes(metadata: Any) -> bytes:
     if isinstance(metadata, (bytes, bytearray, memoryview)):
         return bytes(metadata)
     return json.dumps(metadata, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def capture_time(time: Any) -> tuple[int, int]:
-    """(nanoseconds since 1970, source) of a datetime, seconds, True (now) or None."""
-    if time is None:
-        return 0, ClockSource.UNKNOWN
-    if time is True:
-        return _time.time_ns(), ClockSource.APPLICATION
-    if isinstance(time, datetime.datetime):
-        if time.tzinfo is None:
-            raise ValueError("time needs a time zone, for example "
-                             "datetime.now(timezone.utc)")
-        since = time - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-        microseconds = (since.days * 86400 + since.seconds) * 1000000 + since.microseconds
-        return microseconds * 1000, ClockSource.APPLICATION
-    return round(time * 1e9), ClockSource.APPLICATION
 
 
 class Buffer(_cuframes.Buffer):
@@ -158,7 +142,7 @@ class Buffer(_cuframes.Buffer):
             self.publish()
 
 
-class Publisher(_cuframes.Publisher):
+class Publisher(Channel):
     """Owns a channel: others read what it sends, in place.
 
     with cuframes.Publisher("cam1", 1920, 1080, "bgr") as pub:
@@ -196,13 +180,7 @@ class Publisher(_cuframes.Publisher):
         }
         self._start_ns = _cuframes.now_ns()
         self.key = key
-        """The channel's key."""
         super().__init__(key, width, height, PixelFormat.of(format), **self._wishes)
-
-    @property
-    def info(self) -> ChannelInfo:
-        """What the channel is now."""
-        return ChannelInfo(**info_fields(self._info()))
 
     def acquire(self) -> Buffer | None:
         """A free slot, or None where every slot is held (policy "drop": the frame counts as
@@ -250,6 +228,11 @@ class Publisher(_cuframes.Publisher):
             fill(buffer, picture)
         return buffer.seq
 
+    def pause(self) -> None:
+        """Says that no frames come for a while: who attaches from now on gets none that are old,
+        but waits for the next, which ends the pause. Those who are attached keep what they have."""
+        self._pause()
+
     def reconfigure(self, width: int, height: int, format: PixelFormat | int | str = "nv12", *,
                     slots: int = 0, color: Any = None, fps: Any = None) -> None:
         """Changes size and format: subscribers follow with the first frame of the new kind."""
@@ -268,36 +251,7 @@ class Publisher(_cuframes.Publisher):
         about so many seconds, and at least two whole GOPs, are kept, in at most max_size bytes.
         Else slots (64 packets), size (8 MiB) and max_packet (2 MiB) say it.
         """
-        self._enable_packets(slots, size, max_packet, round((keep or 0) * 1000), max_size)
-        self.set_streams(streams)
-
-    def set_streams(self, streams: Iterable[Stream]) -> None:
-        """Describes the streams anew: readers see PacketFlags.GENERATION on the first packet."""
-        from ._packets import raw_stream
-
-        self._set_streams([raw_stream(stream) for stream in streams])
-
-    def send_packet(self, data: Any, *, pts: float | None = None, dts: float | None = None,
-                    duration: float = 0.0, time: Any = None, flags: int = 0,
-                    stream: int = 0) -> int:
-        """Publishes one packet (anything with bytes; copied) and returns its number. pts, dts and
-        duration in seconds; flags: bits of PacketFlags, of which KEY matters; stream: index."""
-        capture_ns, source = capture_time(time)
-        return self._send_packet(data, NO_TIME if pts is None else round(pts * 1e9),
-                                 NO_TIME if dts is None else round(dts * 1e9),
-                                 round(duration * 1e9), capture_ns, source, stream, flags)
-
-    def __enter__(self) -> Publisher:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<cuframes.Publisher {self.key}{', closed' if self.closed else ''}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a publisher stays in its process: only one process owns a channel")
+        self._begin_packets(streams, keep, slots, size, max_packet, max_size)
 
 
 def expected(buffer: Buffer) -> str:

@@ -115,6 +115,8 @@ class ChannelInfo:
     """Elementary streams of its packets, see packets(); 0 = it has none."""
     gpu: str | None
     """UUID of the GPU whose memory the frames are in; None = host memory."""
+    packets_only: bool
+    """A PacketPublisher's: it has no frames, so what is said of them means nothing."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -245,6 +245,18 @@ static PyObject *publisher_reconfigure(PyObject *self, PyObject *args, PyObject 
     return leave_with(channel, err, err ? NULL : Py_NewRef(Py_None));
 }
 
+static PyObject *publisher_pause(PyObject *self, PyObject *unused)
+{
+    struct pycf_channel *channel = enter(self);
+    int err;
+
+    (void)unused;
+    if (!channel)
+        return NULL;
+    err = cuframes_publisher_pause(channel->publisher);
+    return leave_with(channel, err, err ? NULL : Py_NewRef(Py_None));
+}
+
 static PyObject *publisher_add_client(PyObject *self, PyObject *args)
 {
     struct pycf_channel *channel;
@@ -355,10 +367,11 @@ static PyMethodDef publisher_methods[] = {
     {"_enable_packets", publisher_enable_packets, METH_VARARGS, NULL},
     {"_set_streams", publisher_set_streams, METH_O, NULL},
     {"_send_packet", publisher_send_packet, METH_VARARGS, NULL},
+    {"_pause", publisher_pause, METH_NOARGS, NULL},
     {"_info", publisher_info, METH_NOARGS, NULL},
     {"stats", publisher_stats, METH_NOARGS,
      "stats() -> dict\n\nWhat the channel has counted since it was made: frames published, "
-     "dropped and so on; `waited` in seconds, `fps` measured."},
+     "dropped and so on; packets too; `waited` and `packet_kept` in seconds, `fps` measured."},
     {"subscribers", publisher_subscribers, METH_NOARGS,
      "subscribers() -> list[dict]\n\nWho reads the channel now: name, mode, frames held, received "
      "and missed, lag in frames, process."},

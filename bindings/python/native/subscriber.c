@@ -498,14 +498,16 @@ static PyObject *subscriber_stats(PyObject *self, PyObject *unused)
     if (s->subscriber && (err = cuframes_subscriber_stats(s->subscriber, &stats)) != CUFRAMES_OK)
         return pycf_raise(err);
     return Py_BuildValue(
-        "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:K,s:K,s:s}", "frames_received",
+        "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:K,s:K,s:s,s:K,s:K}", "frames_received",
         (unsigned long long)s->received, "timeouts", (unsigned long long)s->timeouts, "errors",
         (unsigned long long)s->errors, "gap_count", (unsigned long long)s->gaps, "skipped",
         (unsigned long long)stats.skipped, "missed", (unsigned long long)stats.missed, "reconnects",
         (unsigned long long)stats.reconnects, "generations", (unsigned long long)stats.generations,
         "held", stats.held, "max_holds", stats.max_holds, "publisher_dropped",
         (unsigned long long)stats.publisher_dropped, "staged", (unsigned long long)stats.staged,
-        "access", cuframes_access_name(stats.access));
+        "access", cuframes_access_name(stats.access), "packets_received",
+        (unsigned long long)stats.packets_received, "packets_lost",
+        (unsigned long long)stats.packets_lost);
 }
 
 static PyObject *subscriber_info(PyObject *self, PyObject *unused)

@@ -201,3 +201,16 @@ def test_a_change_of_size_is_followed():
         assert frame.generation == before.generation + 1
         assert before.numpy(0).shape == (48, 64)
         assert pub.info.width == sub.info.width == 32
+
+
+def test_who_comes_in_a_pause_gets_nothing_old():
+    with cuframes.Publisher("cam", 64, 48, "gray") as pub, cuframes.open("cam", timeout=5) as there:
+        pub.send(np.zeros((48, 64), np.uint8))
+        pub.pause()
+        assert next(there).seq == 0
+        with cuframes.open("cam", timeout=5) as late:
+            assert late.poll() is None
+            pub.send(np.zeros((48, 64), np.uint8))
+            assert next(late).seq == next(there).seq == 1
+    with pytest.raises(cuframes.CuframesInvalidArgument, match="closed"):
+        pub.pause()

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import fractions
+import pickle
 
 import numpy as np
 import pytest
@@ -131,6 +132,54 @@ def test_frames_and_packets_of_one_channel(pub):
         pub.send(np.zeros((2, 4), np.uint8))
         assert next(frames).packet_seq is None
         assert frames.info.streams == 2
+
+
+def test_a_channel_of_packets_alone():
+    with cuframes.PacketPublisher("cam", [VIDEO, AUDIO], size=1 << 20) as pub:
+        assert "PacketPublisher cam" in repr(pub) and cuframes.list() == ["cam"]
+        assert pub.info.packets_only and pub.info.streams == 2
+        assert pub.send_packet(b"first", pts=1.0, flags=KEY) == 0
+        with cuframes.packets("cam", timeout=5, reconnect=False) as reader:
+            assert reader.streams == [VIDEO, AUDIO] and not reader.closed
+            assert bytes(next(reader)) == b"first"
+            pub.set_streams([AUDIO])
+            pub.send_packet(b"second")
+            assert next(reader).stream == AUDIO
+            assert reader.stats()["packets_received"] == 2
+            report = cuframes.info("cam")
+            assert report.stats["packets"] == 2 and report.stats["packet_bytes"] == 11
+            assert report.subscribers[0]["packets_received"] == 2
+            assert report.stats["frame_subscribers"] == 0
+            pub.close()
+            assert list(reader) == []
+        with pytest.raises(cuframes.CuframesInvalidArgument, match="closed"):
+            pub.send_packet(b"third")
+    with pytest.raises(TypeError, match="process"):
+        pickle.dumps(pub)
+
+
+def test_a_channel_of_packets_alone_has_no_frames():
+    with cuframes.PacketPublisher("cam", [VIDEO]) as pub:
+        for wrong in (lambda: next(cuframes.open("cam", timeout=5)),
+                      lambda: cuframes.snapshot("cam")):
+            with pytest.raises(cuframes.CuframesError, match="packets"):
+                wrong()
+        assert not hasattr(pub, "frame") and not hasattr(pub, "send")
+        with pytest.raises(cuframes.CuframesInvalidArgument, match="packets"):
+            pub._acquire()
+
+
+@pytest.mark.parametrize("wrong", [
+    {"streams": []}, {"streams": [VIDEO] * 100}, {"max_packet": 1 << 30},
+    {"streams": [cuframes.Stream(codec_name="h264", extradata=b"x" * 5000)]},
+])
+def test_a_channel_of_packets_that_cannot_be_leaves_nothing(wrong):
+    with pytest.raises(cuframes.CuframesError):
+        cuframes.PacketPublisher("cam", **{"streams": [VIDEO], **wrong})
+    assert cuframes.list() == []
+    with cuframes.PacketPublisher("cam", [VIDEO]):
+        with pytest.raises(cuframes.CuframesAlreadyExists):
+            cuframes.PacketPublisher("cam", [VIDEO])
 
 
 def test_pyav_decodes_what_pyav_encoded():
