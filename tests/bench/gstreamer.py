@@ -5,9 +5,11 @@ unixfd, GStreamer's shm, and our channel read by the stock unixfdsrc. Frames a s
 for a frame with one reader and with eight; then one reader of two is stopped (SIGSTOP), and the
 rate of the other is compared with what it was.
 
-Needs GStreamer 1.24 or later for unixfd: ./dev gst-next python3 tests/bench/gstreamer.py --build /build
+Needs GStreamer 1.24 or later for unixfd. `./dev gst-next bench` runs it, and writes the page
+docs/benchmarks/gstreamer.md.
 """
 import argparse
+import datetime
 import json
 import os
 import resource
@@ -16,6 +18,9 @@ import statistics
 import subprocess
 import tempfile
 import time
+
+import gstreamer_page
+from machine import describe_machine, load, stolen_ticks
 
 LIMIT_S = 60
 
@@ -67,6 +72,9 @@ class Offered(Cuframes):
         super().__init__(directory, readers)
         self.relay = ["unixfd", "bench", self.socket, "--mode", "order"]
         self.source = f"unixfdsrc socket-path={self.socket}"
+
+
+WAYS = (Cuframes, Unixfd, Shm, Offered)
 
 
 class Run:
@@ -159,27 +167,49 @@ def measure_stopped(build, kind, seconds):
     return {"before_fps": 2 * statistics.mean(counts), "after_fps": 2 * statistics.mean(after[1:] or [0])}
 
 
+def measure_way(build, kind, seconds):
+    row = {}
+    for readers in (1, 8):
+        row[str(readers)] = result = measure(build, kind, readers, seconds)
+        say(f"{kind.name}, {readers} readers: {result['fps']:.0f} frames/s each (slowest "
+            f"{result['slowest_fps']:.0f}), CPU for a frame: writer {result['writer_cpu_us']:.0f}, "
+            f"reader {result['reader_cpu_us']:.0f} us")
+    row["stopped"] = result = measure_stopped(build, kind, seconds)
+    say(f"{kind.name}, the other reader stopped: {result['before_fps']:.0f} frames/s before, "
+        f"{result['after_fps']:.0f} after")
+    return row
+
+
+def say(text):
+    print(text, flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--json", help="write the figures to this file too")
+    parser.add_argument("--page", help="write the figures to this file as a page")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
-    figures = {}
-    for kind in (Cuframes, Unixfd, Shm, Offered):
-        figures[kind.name] = row = {}
-        for readers in (1, 8):
-            row[str(readers)] = result = measure(options.build, kind, readers, options.seconds)
-            print(f"{kind.name}, {readers} readers: {result['fps']:.0f} frames/s each (slowest "
-                  f"{result['slowest_fps']:.0f}), CPU for a frame: writer {result['writer_cpu_us']:.0f}, "
-                  f"reader {result['reader_cpu_us']:.0f} us", flush=True)
-        row["stopped"] = result = measure_stopped(options.build, kind, options.seconds)
-        print(f"{kind.name}, the other reader stopped: {result['before_fps']:.0f} frames/s before, "
-              f"{result['after_fps']:.0f} after", flush=True)
-    if options.json:
-        with open(options.json, "w", encoding="ascii") as file:
-            json.dump(figures, file, indent=2)
+    stolen, ticks = stolen_ticks()
+    started = time.monotonic()
+    result = {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": describe_machine(),
+        "load_before": load(),
+        "run_seconds": options.seconds,
+        # Turn by turn: what else the machine does meets all of them.
+        "rounds": [{kind.name: measure_way(options.build, kind, options.seconds) for kind in WAYS}
+                   for _ in range(options.rounds)],
+    }
+    stolen_after, ticks_after = stolen_ticks()
+    result["load_after"] = load()
+    result["stolen_percent"] = 100 * (stolen_after - stolen) / max(1, ticks_after - ticks)
+    result["seconds"] = round(time.monotonic() - started)
+    if options.page:
+        with open(options.page, "w", encoding="utf-8") as file:
+            file.write(gstreamer_page.page(result))
 
 
 if __name__ == "__main__":
