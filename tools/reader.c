@@ -6,6 +6,7 @@
 #include "reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <zlib.h>
 
 #include "common/attach.h"
+#include "common/file.h"
 #include "common/pattern.h"
 #include "common/report.h"
 #include "common/stop.h"
@@ -246,7 +248,11 @@ int reader_run(const struct reader_settings *settings, struct reader_result *res
 
     *attached = false;
     if (settings->checksum_path) {
-        reader.checksums = fopen(settings->checksum_path, "we");
+        int fd = file_open(settings->checksum_path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+
+        reader.checksums = fd < 0 ? NULL : fdopen(fd, "w");
+        if (!reader.checksums && fd >= 0)
+            close(fd);
         if (!reader.checksums)
             return report_failed("cannot write %s: %s", settings->checksum_path, strerror(errno));
     }

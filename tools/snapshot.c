@@ -17,6 +17,7 @@
 #include "command.h"
 #include "common/attach.h"
 #include "common/convert.h"
+#include "common/file.h"
 #include "common/image.h"
 #include "common/options.h"
 #include "common/stop.h"
@@ -209,9 +210,12 @@ static int replace_file(const struct settings *s, const struct image *image)
 /* A device or a pipe is written to; it cannot be replaced by a file. */
 static int write_special(const struct settings *s, const struct image *image)
 {
-    FILE *file = fopen(s->file, "wbe");
+    int fd = file_open(s->file, O_WRONLY, 0);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "wb");
     int rc;
 
+    if (!file && fd >= 0)
+        close(fd);
     if (!file)
         return report_failed("cannot write %s: %s", s->file, strerror(errno));
     rc = encode(s, image, file);

@@ -72,8 +72,8 @@ static void send_error(int socket, int error, const char *text)
 }
 
 /* Counts a refusal, and says it unless there are too many of them. */
-static void note_refusal(cuframes_publisher_t *publisher, const struct cf_client *client, int error,
-                         const char *text)
+static void note_refusal(cuframes_publisher_t *publisher, const struct cf_peer_credentials *peer,
+                         int error, const char *text)
 {
     /* Whoever tries what it may not do is of interest to others than who looks for a mistake. */
     cuframes_log_level_t level =
@@ -84,11 +84,8 @@ static void note_refusal(cuframes_publisher_t *publisher, const struct cf_client
     pthread_mutex_unlock(&publisher->lock);
     if (!cf_log_limit_take(&publisher->refusals, cf_now_ns()))
         return;
-    if (client)
-        cf_log(level, "%s: refusing a connection (pid %ld, uid %ld): %s", publisher->key,
-               (long)client->credentials.pid, (long)client->credentials.uid, text);
-    else
-        cf_log(level, "%s: refusing a connection: %s", publisher->key, text);
+    cf_log(level, "%s: refusing a connection (pid %ld, uid %ld): %s", publisher->key,
+           (long)peer->pid, (long)peer->uid, text);
 }
 
 static void say_more_refusals(cuframes_publisher_t *publisher)
@@ -115,7 +112,7 @@ static int64_t say_refusals_when_due(cuframes_publisher_t *publisher)
 static void refuse(cuframes_publisher_t *publisher, struct cf_client *client, int error,
                    const char *text)
 {
-    note_refusal(publisher, client, error, text);
+    note_refusal(publisher, &client->credentials, error, text);
     send_error(client->socket, error, text);
     close_client(publisher, client);
 }
@@ -362,15 +359,18 @@ static int spare_descriptor(const cuframes_publisher_t *publisher)
 static void refuse_for_lack_of_descriptors(cuframes_publisher_t *publisher)
 {
     static const char why[] = "the publisher is out of descriptors (raise its limit: ulimit -n)";
+    struct cf_peer_credentials peer = {.pid = 0, .uid = (uid_t)-1};
     int CF_CLOSE socket = -1;
 
     cf_close(&publisher->spare_fd);
     socket = cf_sys.accept4(publisher->endpoint.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (socket >= 0)
+    if (socket >= 0) {
+        cf_connection_credentials(socket, &peer);
         send_error(socket, CUFRAMES_ERR_TOO_MANY, why);
+    }
     cf_close(&socket);
     publisher->spare_fd = spare_descriptor(publisher);
-    note_refusal(publisher, NULL, CUFRAMES_ERR_TOO_MANY, why);
+    note_refusal(publisher, &peer, CUFRAMES_ERR_TOO_MANY, why);
 }
 
 static void accept_connections(cuframes_publisher_t *publisher)

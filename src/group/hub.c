@@ -117,7 +117,12 @@ static void lose(struct cf_hub *hub, struct cf_hub_member *member, enum cf_board
 
 static void refuse(struct cf_hub *hub, struct cf_hub_member *member, int error, const char *text)
 {
-    cf_log(CUFRAMES_LOG_INFO, "group: refusing a connection: %s", text);
+    struct cf_peer_credentials peer = {.pid = 0, .uid = (uid_t)-1};
+
+    cf_connection_credentials(member->socket, &peer);
+    cf_log(error == CUFRAMES_ERR_PERMISSION ? CUFRAMES_LOG_WARNING : CUFRAMES_LOG_INFO,
+           "group: refusing a connection (pid %ld, uid %ld): %s", (long)peer.pid, (long)peer.uid,
+           text);
     send_error(member->socket, error, 0, text);
     lose(hub, member, CF_BOARD_NONSENSE);
 }

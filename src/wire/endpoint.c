@@ -30,6 +30,7 @@
 #include "base/fd.h"
 #include "base/point.h"
 #include "base/sys.h"
+#include "wire/connection.h"
 
 /* Subscribers that may wait for accept(): a whole channel's worth at once, several times over. */
 #define BACKLOG 1024
@@ -138,6 +139,17 @@ static void drop_lock(const char *path, int *lock)
 {
     unlink(path);
     cf_close(lock);
+}
+
+/* connect() follows a symbolic link. One that another user made leads where that user wants. */
+static int check_link(const char *path)
+{
+    struct stat st;
+
+    if (lstat(path, &st) != 0 || !S_ISLNK(st.st_mode) || st.st_uid == 0 || st.st_uid == geteuid())
+        return CUFRAMES_OK;
+    return cf_fail(CUFRAMES_ERR_PERMISSION, "%s is a symbolic link of uid %u: remove it", path,
+                   (unsigned)st.st_uid);
 }
 
 /* A socket that connects to nothing yet. */
@@ -392,11 +404,14 @@ int cf_endpoint_silent(const char *key)
 
 int cf_endpoint_connect(const char *dir, const char *key, int *socket)
 {
+    struct cf_peer_credentials publisher;
     struct sockaddr_un address;
     int CF_CLOSE fd = -1;
     int err = cf_endpoint_address(dir, key, &address);
     int errnum;
 
+    if (!err)
+        err = check_link(address.sun_path);
     if (!err)
         err = new_socket(&fd);
     if (err)
@@ -405,6 +420,9 @@ int cf_endpoint_connect(const char *dir, const char *key, int *socket)
     if (errnum)
         return connect_error(errnum, key, address.sun_path);
     CF_POINT("endpoint.connected");
+    if ((err = cf_connection_credentials(fd, &publisher)) != 0 ||
+        (err = cf_runtime_dir_trust(dir, publisher.uid)) != 0)
+        return err;
     *socket = cf_steal_fd(&fd);
     return CUFRAMES_OK;
 }

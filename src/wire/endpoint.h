@@ -35,6 +35,10 @@ int cf_runtime_dir_resolve(const char *given, char path[CF_RUNTIME_DIR_SIZE]);
  * cannot be written by others (sticky directories excepted). PERMISSION or IO, and what to do. */
 int cf_runtime_dir_ensure(const char *path);
 
+/* Whether a socket in the directory `path`, behind which is the user `publisher`, can be trusted to
+ * be what it is named: PERMISSION if somebody else may have put it there. */
+int cf_runtime_dir_trust(const char *path, uid_t publisher);
+
 /* "<dir>/<key>.sock" as an address. The key has been checked. */
 int cf_endpoint_address(const char *dir, const char *key, struct sockaddr_un *address);
 

@@ -28,6 +28,9 @@
 
 #define SYSTEM_DIR "/run/cuframes"
 
+/* How the kernel shows a user that has no number in this user namespace. */
+#define NO_NUMBER 65534
+
 static const char *environment(const char *name)
 {
     const char *value = secure_getenv(name);
@@ -144,7 +147,7 @@ static int make(const char *path)
     return CUFRAMES_OK;
 }
 
-static int check(const char *path, const struct stat *st)
+static int check_kind(const char *path, const struct stat *st)
 {
     if (S_ISLNK(st->st_mode))
         return cf_fail(CUFRAMES_ERR_PERMISSION,
@@ -152,16 +155,25 @@ static int check(const char *path, const struct stat *st)
                        path);
     if (!S_ISDIR(st->st_mode))
         return cf_fail(CUFRAMES_ERR_IO, "the runtime directory %s is not a directory", path);
-    if (st->st_uid != 0 && st->st_uid != geteuid())
-        return cf_fail(CUFRAMES_ERR_PERMISSION,
-                       "the runtime directory %s belongs to uid %u, neither to root nor to this "
-                       "user (uid %u): use a directory of your own",
-                       path, (unsigned)st->st_uid, (unsigned)geteuid());
     if ((st->st_mode & S_IWOTH) && !(st->st_mode & S_ISVTX))
         return cf_fail(CUFRAMES_ERR_PERMISSION,
                        "everybody can replace what is in the runtime directory %s: chmod o-w it, "
                        "or chmod +t it",
                        path);
+    return CUFRAMES_OK;
+}
+
+static int check(const char *path, const struct stat *st)
+{
+    int err = check_kind(path, st);
+
+    if (err)
+        return err;
+    if (st->st_uid != 0 && st->st_uid != geteuid())
+        return cf_fail(CUFRAMES_ERR_PERMISSION,
+                       "the runtime directory %s belongs to uid %u, neither to root nor to this "
+                       "user (uid %u): use a directory of your own",
+                       path, (unsigned)st->st_uid, (unsigned)geteuid());
     return CUFRAMES_OK;
 }
 
@@ -182,4 +194,29 @@ int cf_runtime_dir_ensure(const char *path)
                              "CUFRAMES_RUNTIME_DIR",
                              path, (unsigned)st.st_uid);
     return err;
+}
+
+/* Root, this user, and whoever has no number in this user namespace: that one got here by a
+ * directory that was mounted here on purpose. */
+static bool is_known(uid_t uid)
+{
+    return uid == 0 || uid == geteuid() || uid == NO_NUMBER;
+}
+
+int cf_runtime_dir_trust(const char *path, uid_t publisher)
+{
+    struct stat st;
+    int err;
+
+    if (lstat(path, &st) != 0)
+        return cf_fail_errno(errno, "cannot look at the runtime directory %s", path);
+    err = check_kind(path, &st);
+    /* Who may write a directory of root or of this user is for them to say. Another user's is that
+     * user's alone to publish in. */
+    if (err || is_known(st.st_uid) || is_known(publisher) || publisher == st.st_uid)
+        return err;
+    return cf_fail(CUFRAMES_ERR_PERMISSION,
+                   "the runtime directory %s belongs to uid %u, and uid %u publishes in it: use a "
+                   "directory of root or of your own",
+                   path, (unsigned)st.st_uid, (unsigned)publisher);
 }

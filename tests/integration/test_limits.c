@@ -2,11 +2,14 @@
 /*
  * Stated limits and lacking resources: subscribers, descriptors, the runtime directory, the disk.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -625,6 +628,151 @@ TEST(only_users_on_the_list_get_in)
     cuframes_publisher_destroy(publisher);
 }
 
+/* ---- whom a subscriber trusts ---- */
+
+static void subscribe_as_user(struct test_peer *test, void *argument)
+{
+    const struct as_another *a = argument;
+    cuframes_subscriber_config_t config = reader_config("cam", 0);
+    cuframes_channel_report_t *report;
+    cuframes_subscriber_t *reader = NULL;
+
+    (void)test;
+    test_become(12345);
+    config.runtime_dir = a->dir;
+    if (a->error) {
+        CHECK_ERR_SAYS(cuframes_subscriber_create(&config, &reader), a->error, a->words);
+        CHECK_ERR_SAYS(cuframes_query(a->dir, "cam", 1000, &report), a->error, a->words);
+        return;
+    }
+    reader = make_subscriber(&config);
+    cuframes_subscriber_destroy(reader);
+}
+
+static void subscribe_in(const char *dir, int error, const char *words)
+{
+    struct as_another a = {dir, error, words};
+    struct test_peer peer;
+
+    test_spawn(&peer, subscribe_as_user, &a, NULL);
+    test_join(&peer);
+}
+
+/* A user with a directory of its own, open to all. */
+static void publish_as_4711(struct test_peer *test, void *argument)
+{
+    cuframes_publisher_config_t config = small_config("cam");
+    cuframes_publisher_t *publisher;
+
+    test_become(4711);
+    config.runtime_dir = argument;
+    config.socket_mode = 0666;
+    publisher = make_publisher(&config);
+    test_say(test, 0);
+    test_hear_end(test);
+    cuframes_publisher_destroy(publisher);
+}
+
+TEST(a_subscriber_checks_the_directory_before_it_trusts_a_socket)
+{
+    struct test_peer peer;
+    char dir[512], link[600];
+
+    test_need_root();
+    CHECK_SYS(chmod(test_runtime_dir(), 0755));
+    snprintf(dir, sizeof(dir), "%s", test_runtime_path("users"));
+    snprintf(link, sizeof(link), "%s", test_runtime_path("link"));
+    CHECK_SYS(mkdir(dir, 0755));
+    CHECK_SYS(symlink(dir, link));
+    CHECK_SYS(chown(dir, 4711, 4711));
+    test_may_remain("users");
+    test_may_remain("link");
+    test_spawn(&peer, publish_as_4711, dir, NULL);
+    CHECK_HEAR(&peer, 0);
+    subscribe_in(dir, CUFRAMES_OK, NULL);
+    subscribe_in(link, CUFRAMES_ERR_PERMISSION, "symbolic link");
+    CHECK_SYS(chmod(dir, 0777));
+    subscribe_in(dir, CUFRAMES_ERR_PERMISSION, "chmod");
+    /* What another than its owner has put there. */
+    CHECK_SYS(chmod(dir, 01777));
+    CHECK_SYS(chown(dir, 8888, 8888));
+    subscribe_in(dir, CUFRAMES_ERR_PERMISSION, "belongs to uid 8888, and uid 4711 publishes");
+    CHECK_SYS(chown(dir, 0, 0));
+    subscribe_in(dir, CUFRAMES_OK, NULL);
+    /* The socket itself behind a link of another user's. */
+    snprintf(link, sizeof(link), "%s/real.sock", dir);
+    snprintf(dir + strlen(dir), sizeof(dir) - strlen(dir), "/cam.sock");
+    CHECK_SYS(rename(dir, link));
+    CHECK_SYS(symlink(link, dir));
+    CHECK_SYS(lchown(dir, 4711, 4711));
+    *strrchr(dir, '/') = '\0';
+    subscribe_in(dir, CUFRAMES_ERR_PERMISSION, "symbolic link of uid 4711");
+    test_join(&peer);
+}
+
+/* ---- user namespaces, and what is logged ---- */
+
+/* Root in a user namespace of its own is the user that it was outside. */
+static void try_as_inner_root(struct test_peer *test, void *argument)
+{
+    cuframes_subscriber_config_t config = reader_config("cam", 0);
+    cuframes_subscriber_t *reader = NULL;
+    int fd;
+
+    (void)argument;
+    test_become(34567);
+    /* Whoever has changed its user cannot open what is its own in /proc. */
+    prctl(PR_SET_DUMPABLE, 1);
+    if (unshare(CLONE_NEWUSER) != 0) {
+        test_say(test, 1);
+        return;
+    }
+    fd = CHECK_SYS(open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC));
+    CHECK_EQ(write(fd, "0 34567 1", 9), 9);
+    close(fd);
+    CHECK_EQ(geteuid(), 0U);
+    CHECK_ERR_SAYS(cuframes_subscriber_create(&config, &reader), CUFRAMES_ERR_PERMISSION,
+                   "user 34567 is not on the list");
+    test_say(test, 0);
+}
+
+static char refusals[4096];
+
+static void note_refusal(cuframes_log_level_t level, const char *message, void *user)
+{
+    size_t length = strlen(refusals);
+
+    (void)user;
+    if (level <= CUFRAMES_LOG_INFO)
+        snprintf(refusals + length, sizeof(refusals) - length, "%s\n", message);
+}
+
+TEST(root_of_a_user_namespace_is_not_root_and_refusals_are_logged)
+{
+    static const uint32_t users[] = {12345};
+    cuframes_publisher_config_t config = small_config("cam");
+    cuframes_publisher_t *publisher;
+    struct test_peer peer;
+    char said[64];
+    bool refused;
+
+    test_need_root();
+    CHECK_SYS(chmod(test_runtime_dir(), 0755));
+    config.allowed_users = users;
+    config.allowed_user_count = 1;
+    cuframes_set_log_callback(note_refusal, NULL, CUFRAMES_LOG_INFO);
+    publisher = make_publisher(&config);
+    test_spawn(&peer, try_as_inner_root, NULL, NULL);
+    refused = test_hear(&peer) == 0;
+    snprintf(said, sizeof(said), "(pid %d, uid 34567)", (int)peer.pid);
+    test_join(&peer);
+    cuframes_publisher_destroy(publisher);
+    cuframes_set_log_callback(NULL, NULL, CUFRAMES_LOG_INFO);
+    if (!refused)
+        SKIP("no user namespaces for unprivileged users here");
+    CHECK_STR_HAS(refusals, said);
+}
+
 TEST(disk_without_an_inode_left)
 {
     cuframes_publisher_config_t config = small_config("cam");
@@ -653,4 +801,34 @@ TEST(disk_without_an_inode_left)
         CHECK_SYS(unlink(name));
     }
     cuframes_publisher_destroy(make_publisher(&config));
+}
+
+/* Names and empty files need no room: a channel does not care about a disk without any. */
+TEST(disk_without_room_left)
+{
+    static uint8_t bytes[4096];
+    cuframes_publisher_config_t config = small_config("cam");
+    cuframes_subscriber_config_t wanted = reader_config("cam", CUFRAMES_MODE_STRICT_ORDER);
+    cuframes_publisher_t *publisher;
+    cuframes_subscriber_t *reader;
+    char path[512], name[600];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s", test_runtime_path("full"));
+    CHECK_SYS(mkdir(path, 0700));
+    test_may_remain("full");
+    test_mount_small(path, 20);
+    snprintf(name, sizeof(name), "%s/filler", path);
+    fd = CHECK_SYS(open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    while (write(fd, bytes, sizeof(bytes)) > 0)
+        ;
+    CHECK_EQ(errno, ENOSPC);
+    close(fd);
+    config.runtime_dir = wanted.runtime_dir = path;
+    publisher = make_publisher(&config);
+    reader = make_subscriber(&wanted);
+    publish(publisher, 1);
+    expect_frame(reader, 1);
+    cuframes_subscriber_destroy(reader);
+    cuframes_publisher_destroy(publisher);
 }

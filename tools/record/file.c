@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/file.h"
+
 void recording_file_init(struct recording_file *file)
 {
     *file = (struct recording_file){.fd = -1};
@@ -14,8 +16,7 @@ void recording_file_init(struct recording_file *file)
 
 bool recording_file_create(struct recording_file *file, const char *path, bool overwrite)
 {
-    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (overwrite ? O_TRUNC : O_EXCL);
-    int fd = open(path, flags, 0666);
+    int fd = file_open(path, O_WRONLY | O_CREAT | (overwrite ? O_TRUNC : O_EXCL), 0666);
 
     if (fd < 0)
         return false;
