@@ -151,3 +151,55 @@ TEST(who_is_late_is_named_and_the_group_is_broken)
     test_say(&peers[1], 1);
     join_ranks(peers, 3);
 }
+
+/* ---- a hub that is stopped for longer than every timeout ---- */
+
+#define SHORT_MS 700
+
+/* Rank 0 has the hub: the others join only when it is there. */
+static void meet_a_stopped_hub(cuframes_group_t *group, struct test_peer *test,
+                               const struct plan *plan)
+{
+    int fd = STDERR_FILENO, fds[3];
+    int err;
+
+    CHECK_OK(cuframes_group_barrier(group, 0, TIMEOUT_MS));
+    test_say(test, 1);
+    /* Until it is stopped, or has been. */
+    test_hear(test);
+    err = plan->number ? cuframes_group_barrier(group, 0, SHORT_MS)
+                       : cuframes_group_all_gather_fds(group, &fd, 1, fds, 3, NULL, SHORT_MS);
+    CHECK_EQ(err, CUFRAMES_ERR_TIMEOUT);
+    CHECK_STR_HAS(cuframes_last_error(), "rank");
+    /* Broken for good, for the one that was stopped too: at once. */
+    CHECK(cuframes_group_barrier(group, 0, TIMEOUT_MS) != CUFRAMES_OK);
+    test_say(test, 2);
+}
+
+static void stop_hub(int operation)
+{
+    struct plan plan = {.name = "g", .size = 3, .body = meet_a_stopped_hub, .number = operation};
+    struct test_peer peers[3];
+
+    test_spawn(&peers[0], be_rank, &plan, NULL);
+    WAIT_FOR(access(test_runtime_path("g:group.sock"), F_OK) == 0, test_patience_ms());
+    for (plan.rank = 1; plan.rank < 3; plan.rank++)
+        test_spawn(&peers[plan.rank], be_rank, &plan, NULL);
+    for (int i = 0; i < 3; i++)
+        CHECK_HEAR(&peers[i], 1);
+    test_stop(&peers[0]);
+    for (int i = 1; i < 3; i++)
+        test_say(&peers[i], 1);
+    for (int i = 1; i < 3; i++)
+        CHECK_HEAR(&peers[i], 2);
+    test_continue(&peers[0]);
+    test_say(&peers[0], 1);
+    CHECK_HEAR(&peers[0], 2);
+    join_ranks(peers, 3);
+}
+
+TEST(a_stopped_hub_makes_nobody_hang_and_comes_back_to_a_broken_group, .timeout_s = 60)
+{
+    stop_hub(0);
+    stop_hub(1);
+}

@@ -19,6 +19,10 @@
 /* 24 hours of 30 frames a second. */
 #define DAY        (24L * 3600 * 30)
 #define BIG_FRAMES 250
+/* 256 subscribers in four processes. */
+#define OF_A_PROCESS   64
+#define MANY_FRAMES    200
+#define BORDER_PACKETS 20000
 
 /* Reads frames in order until one says that it is the last; gives their number. */
 static uint64_t read_all(cuframes_subscriber_t *reader)
@@ -91,6 +95,54 @@ TEST(sixty_four_channels_in_one_process, .timeout_s = 120)
     for (int i = 0; i < CHANNELS; i++)
         cuframes_publisher_destroy(publishers[i]);
     test_report("64 channels of 4 subscribers: %" PRIu64 " frames verified, 0 torn, 0 lost\n",
+                verified);
+}
+
+/* ---- many subscribers ---- */
+
+/* Opens its share of the channel's subscribers, then reads all frames with each. */
+static void read_with_many(struct test_peer *test, void *argument)
+{
+    static cuframes_subscriber_t *readers[OF_A_PROCESS];
+    uint64_t verified = 0;
+
+    (void)argument;
+    for (int i = 0; i < OF_A_PROCESS; i++)
+        readers[i] = make_reader("cam", CUFRAMES_MODE_STRICT_ORDER);
+    test_say(test, 0);
+    for (int frame = 0; frame < MANY_FRAMES; frame++)
+        for (int i = 0; i < OF_A_PROCESS; i++, verified++)
+            expect_frame(readers[i], frame);
+    for (int i = 0; i < OF_A_PROCESS; i++)
+        cuframes_subscriber_destroy(readers[i]);
+    test_say(test, verified);
+}
+
+TEST(two_hundred_and_fifty_six_subscribers_of_one_channel, .timeout_s = 120)
+{
+    cuframes_publisher_config_t config = small_config("cam");
+    struct test_peer peers[CUFRAMES_MAX_SUBSCRIBERS / OF_A_PROCESS];
+    cuframes_publisher_t *publisher;
+    uint64_t verified = 0;
+
+    config.policy = CUFRAMES_POLICY_STRICT_WAIT;
+    config.consumer_ack_timeout_ms = -1;
+    publisher = make_publisher(&config);
+    for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
+        test_spawn(&peers[i], read_with_many, NULL, NULL);
+        CHECK_HEAR(&peers[i], 0);
+    }
+    CHECK_EQ(publisher_stats(publisher).subscribers, (uint32_t)CUFRAMES_MAX_SUBSCRIBERS);
+    publish_many(publisher, 0, MANY_FRAMES);
+    for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
+        verified += test_hear(&peers[i]);
+        test_join(&peers[i]);
+    }
+    CHECK_EQ(verified, (uint64_t)CUFRAMES_MAX_SUBSCRIBERS * MANY_FRAMES);
+    CHECK_EQ(publisher_stats(publisher).evicted, 0U);
+    cuframes_publisher_destroy(publisher);
+    test_report("256 subscribers of one channel, in order: %" PRIu64
+                " frames verified, 0 torn, 0 lost\n",
                 verified);
 }
 
@@ -175,6 +227,56 @@ TEST(a_day_of_frames_across_the_32_bit_border, .timeout_s = 300)
     test_report("24 hours at 30 frames a second, sequence numbers %" PRIu64 " to %" PRIu64
                 ", two readers in order: %ld frames each verified, 0 lost\n",
                 first, first + DAY - 1, DAY);
+}
+
+/* The numbers of packets, and their places in the ring, cross the border too; and frames that name
+ * their packets. */
+TEST(packets_across_the_32_bit_border, .timeout_s = 120)
+{
+    const uint64_t first = (UINT64_C(1) << 32) - BORDER_PACKETS / 2;
+    const cuframes_packet_ring_options_t options = {
+        .ring_slots = 64, .data_size = 1 << 16, .codec_id = 27};
+    cuframes_publisher_t *publisher = make_small_publisher("cam");
+    cuframes_subscriber_t *reader;
+    struct cf_packet_writer *writer;
+
+    CHECK_OK(cuframes_publisher_enable_packets(publisher, &options));
+    writer = &publisher->packets->writer;
+    /* Nobody has been sent the memory yet. */
+    cf_packet_writer_init(writer, writer->header, writer->data_size, writer->index_size,
+                          writer->header->max_packet, writer->header->number, first);
+    writer->end = (UINT64_C(1) << 32) - writer->data_size;
+    CHECK_OK(cuframes_publisher_set_codec_extradata(publisher, "extradata", 9));
+    reader = make_reader("cam", CUFRAMES_MODE_STRICT_ORDER);
+    CHECK_OK(cuframes_subscriber_enable_packets(reader));
+    for (uint64_t i = 0; i < BORDER_PACKETS; i++) {
+        const cuframes_frame_meta_t meta = {
+            .pts_ns = (int64_t)i, .packet_seq = first + i, .flags = CUFRAMES_FRAME_PACKET};
+        cuframes_packet_t *packet;
+        cuframes_frame_t *frame;
+        uint8_t bytes[1000];
+        uint64_t named;
+
+        fill_pattern(bytes, sizeof(bytes), (int64_t)i);
+        CHECK_OK(cuframes_publisher_publish_packet(publisher, bytes, sizeof(bytes), (int64_t)i,
+                                                   (int64_t)i, CUFRAMES_PKT_FLAG_KEY));
+        publish_with(publisher, &meta);
+        CHECK_OK(cuframes_subscriber_next_packet(reader, &packet, test_patience_ms()));
+        CHECK_EQ(cuframes_packet_seq(packet), first + i);
+        CHECK_EQ(cuframes_packet_lost(packet), 0U);
+        CHECK(pattern_fits(cuframes_packet_data(packet), sizeof(bytes), (int64_t)i));
+        cuframes_subscriber_release_packet(reader, packet);
+        frame = take_frame(reader);
+        CHECK_OK(cuframes_frame_packet_seq(frame, &named));
+        CHECK_EQ(named, first + i);
+        cuframes_frame_release(frame);
+    }
+    CHECK_GT(writer->end, UINT64_C(1) << 32);
+    cuframes_subscriber_destroy(reader);
+    cuframes_publisher_destroy(publisher);
+    test_report("packets %" PRIu64 " to %" PRIu64 " and the frames of them: %d each verified, 0 "
+                "lost\n",
+                first, first + BORDER_PACKETS - 1, BORDER_PACKETS);
 }
 
 /* ---- large frames ---- */
