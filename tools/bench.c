@@ -57,6 +57,7 @@ struct settings {
     struct bench bench;
     unsigned chosen; /* bit i: measures[i] */
     bool json;
+    const char *given_dir; /* NULL = a directory of its own */
     bool own_dir;
 };
 
@@ -74,9 +75,9 @@ static bool choose(const char *name, unsigned *chosen)
     return false;
 }
 
-static bool choose_dir(struct settings *s, const char *given)
+static bool choose_dir(struct settings *s)
 {
-    const char *tmp = getenv("TMPDIR");
+    const char *tmp = getenv("TMPDIR"), *given = s->given_dir;
     struct bench *bench = &s->bench;
 
     s->own_dir = !given;
@@ -113,7 +114,8 @@ static int parse(int argc, char **argv, struct settings *s)
         return TOOL_USAGE;
     if (s->chosen == 0)
         s->chosen = (1U << MEASURES) - 1;
-    return choose_dir(s, o.runtime_dir) ? TOOL_CONTINUE : TOOL_FAILED;
+    s->given_dir = o.runtime_dir;
+    return TOOL_CONTINUE;
 }
 
 /* Publishers that are ended in the middle leave the names of their sockets. */
@@ -329,14 +331,19 @@ static int run(const struct settings *s, json_t *result)
     return TOOL_DONE;
 }
 
+/* Before any option. */
+static const struct settings defaults = {0};
+
 int command_bench(int argc, char **argv)
 {
-    struct settings s = {0};
+    struct settings s = defaults;
     json_t *result;
     int rc = parse(argc, argv, &s);
 
     if (rc != TOOL_CONTINUE)
         return rc;
+    if (!choose_dir(&s))
+        return TOOL_FAILED;
     stop_on_signals();
     raise_limit();
     result = json_pack("{s:b, s:o}", "quick", s.bench.quick, "machine", machine_json());

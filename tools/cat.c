@@ -375,11 +375,13 @@ static int finish(struct writer *writer, int rc)
     return rc;
 }
 
+/* Before any option. */
+static const struct settings defaults = {
+    .config.mode = CUFRAMES_MODE_STRICT_ORDER, .format = "nut", .wait_s = ATTACH_DEFAULT_WAIT_S};
+
 int command_cat(int argc, char **argv)
 {
-    struct settings s = {.config.mode = CUFRAMES_MODE_STRICT_ORDER,
-                         .format = "nut",
-                         .wait_s = ATTACH_DEFAULT_WAIT_S};
+    struct settings s = defaults;
     struct writer writer = {.settings = &s};
     cuframes_subscriber_t *subscriber;
     int error;

@@ -92,9 +92,12 @@ static void print_json(const struct findings *findings)
                false);
 }
 
+/* Before any option. */
+static const struct settings defaults = {0};
+
 int command_doctor(int argc, char **argv)
 {
-    struct settings s = {0};
+    struct settings s = defaults;
     struct findings findings = {0};
     int rc = parse(argc, argv, &s);
 

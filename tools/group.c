@@ -305,9 +305,12 @@ static int run_all(const struct settings *s)
     return result;
 }
 
+/* Before any option. */
+static const struct settings defaults = {.ranks.prefix = true, .rank = -1};
+
 int command_group(int argc, char **argv)
 {
-    struct settings s = {.ranks.prefix = true, .rank = -1};
+    struct settings s = defaults;
     int result = parse(argc, argv, &s);
 
     if (result != TOOL_CONTINUE)

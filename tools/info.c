@@ -196,10 +196,13 @@ static void print_readers(const cuframes_channel_report_t *report)
     table_fini(&table);
 }
 
+/* Before any option. */
+static const struct settings defaults = {0};
+
 int command_info(int argc, char **argv)
 {
     cuframes_channel_report_t *report;
-    struct settings s = {0};
+    struct settings s = defaults;
     int error;
     int rc = parse(argc, argv, &s);
 

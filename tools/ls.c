@@ -177,9 +177,12 @@ static int watch(const struct settings *s)
     return TOOL_DONE;
 }
 
+/* Before any option. */
+static const struct settings defaults = {0};
+
 int command_ls(int argc, char **argv)
 {
-    struct settings s = {0};
+    struct settings s = defaults;
     int rc = parse(argc, argv, &s);
 
     if (rc != TOOL_CONTINUE)

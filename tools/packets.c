@@ -213,11 +213,14 @@ static int list_all(struct lister *lister, cuframes_subscriber_t *subscriber)
     return rc == TOOL_CONTINUE ? TOOL_DONE : rc;
 }
 
+/* Before any option. */
+static const struct settings defaults = {.config.flags = CUFRAMES_SUBSCRIBER_PACKETS_ONLY,
+                                         .wait_s = ATTACH_DEFAULT_WAIT_S};
+
 int command_packets(int argc, char **argv)
 {
     static struct lister lister; /* large: the extradata */
-    struct settings s = {.config.flags = CUFRAMES_SUBSCRIBER_PACKETS_ONLY,
-                         .wait_s = ATTACH_DEFAULT_WAIT_S};
+    struct settings s = defaults;
     cuframes_subscriber_t *subscriber;
     int error;
     int rc = parse(argc, argv, &s);

@@ -206,11 +206,14 @@ static int finish(struct recorder *recorder, int rc)
     return rc;
 }
 
+/* Before any option. */
+static const struct settings defaults = {.config.flags = CUFRAMES_SUBSCRIBER_PACKETS_ONLY,
+                                         .wait_s = ATTACH_DEFAULT_WAIT_S};
+
 int command_record(int argc, char **argv)
 {
     static struct recorder recorder; /* large: the extradata */
-    struct settings s = {.config.flags = CUFRAMES_SUBSCRIBER_PACKETS_ONLY,
-                         .wait_s = ATTACH_DEFAULT_WAIT_S};
+    struct settings s = defaults;
     struct record_names names;
     cuframes_subscriber_t *subscriber;
     int error;

@@ -234,10 +234,13 @@ static int write_image(const struct settings *s, const struct image *image)
     return replace_file(s, image);
 }
 
+/* Before any option. */
+static const struct settings defaults = {
+    .file = "", .wait_s = ATTACH_DEFAULT_WAIT_S, .quality = 90, .compression = 1};
+
 int command_snapshot(int argc, char **argv)
 {
-    struct settings s = {
-        .file = "", .wait_s = ATTACH_DEFAULT_WAIT_S, .quality = 90, .compression = 1};
+    struct settings s = defaults;
     struct image image;
     uint8_t *memory = NULL;
     int rc = parse(argc, argv, &s);

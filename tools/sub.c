@@ -188,10 +188,13 @@ static void print_text(const struct settings *s, const struct reader_result *r)
                r->stats.generations);
 }
 
+/* Before any option. */
+static const struct settings defaults = {.reader.wait_s = ATTACH_DEFAULT_WAIT_S};
+
 int command_sub(int argc, char **argv)
 {
     static struct reader_result result; /* large: the histogram */
-    struct settings s = {.reader.wait_s = ATTACH_DEFAULT_WAIT_S};
+    struct settings s = defaults;
     bool attached;
     int rc = parse(argc, argv, &s);
 

@@ -50,11 +50,14 @@ static int parse(int argc, char **argv, struct reader_settings *s)
     return TOOL_CONTINUE;
 }
 
+/* Before any option. */
+static const struct reader_settings defaults = {.config.mode = CUFRAMES_MODE_STRICT_ORDER,
+                                                .wait_s = ATTACH_DEFAULT_WAIT_S};
+
 int command_sub_count(int argc, char **argv)
 {
     static struct reader_result result;
-    struct reader_settings s = {.config.mode = CUFRAMES_MODE_STRICT_ORDER,
-                                .wait_s = ATTACH_DEFAULT_WAIT_S};
+    struct reader_settings s = defaults;
     bool attached;
     int rc = parse(argc, argv, &s);
 

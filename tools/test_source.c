@@ -333,13 +333,16 @@ static int run(struct source *source)
     return TOOL_DONE;
 }
 
+/* Before any option. */
+static const struct settings defaults = {.config = {.width = 1920,
+                                                    .height = 1080,
+                                                    .memory = CUFRAMES_MEMORY_HOST,
+                                                    .fps_num = 30,
+                                                    .fps_den = 1}};
+
 int command_test_source(int argc, char **argv)
 {
-    struct settings s = {.config = {.width = 1920,
-                                    .height = 1080,
-                                    .memory = CUFRAMES_MEMORY_HOST,
-                                    .fps_num = 30,
-                                    .fps_den = 1}};
+    struct settings s = defaults;
     struct source source = {.settings = &s};
     cuframes_channel_info_t info = {0};
     int rc = parse(argc, argv, &s);

@@ -295,9 +295,12 @@ static int run(const struct settings *s, bool screen)
     return error;
 }
 
+/* Before any option. */
+static const struct settings defaults = {.interval_s = 1};
+
 int command_top(int argc, char **argv)
 {
-    struct settings s = {.interval_s = 1};
+    struct settings s = defaults;
     bool screen;
     int error;
     int rc = parse(argc, argv, &s);

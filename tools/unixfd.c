@@ -350,15 +350,18 @@ static int serve(struct service *service)
     return rc;
 }
 
+/* Before any option. */
+static const struct settings defaults = {
+    .config = {.flags = CUFRAMES_SUBSCRIBER_POLL | CUFRAMES_SUBSCRIBER_FRAME_FD,
+               .memory = CUFRAMES_MEMORY_HOST},
+    .offer = {.max_clients = DEFAULT_MAX_CLIENTS, .max_frames = DEFAULT_MAX_FRAMES},
+    .socket_mode = 0600,
+    .wait_s = ATTACH_DEFAULT_WAIT_S,
+};
+
 int command_unixfd(int argc, char **argv)
 {
-    struct settings s = {
-        .config = {.flags = CUFRAMES_SUBSCRIBER_POLL | CUFRAMES_SUBSCRIBER_FRAME_FD,
-                   .memory = CUFRAMES_MEMORY_HOST},
-        .offer = {.max_clients = DEFAULT_MAX_CLIENTS, .max_frames = DEFAULT_MAX_FRAMES},
-        .socket_mode = 0600,
-        .wait_s = ATTACH_DEFAULT_WAIT_S,
-    };
+    struct settings s = defaults;
     struct service service = {.settings = &s};
     int rc = parse(argc, argv, &s);
     int error;

@@ -449,13 +449,15 @@ bool is_unixfd_input(int argc, char **argv)
     return false;
 }
 
+/* Before any option. */
+static const struct settings defaults = {
+    .config = {.memory = CUFRAMES_MEMORY_HOST, .consumer_ack_timeout_ms = DEFAULT_ACK_TIMEOUT_MS},
+    .reconnect = true,
+};
+
 int command_unixfd_ingest(int argc, char **argv)
 {
-    struct settings s = {
-        .config = {.memory = CUFRAMES_MEMORY_HOST,
-                   .consumer_ack_timeout_ms = DEFAULT_ACK_TIMEOUT_MS},
-        .reconnect = true,
-    };
+    struct settings s = defaults;
     struct ingest ingest = {.settings = &s, .intake.socket = -1};
     int rc = parse(argc, argv, &s);
 

@@ -332,12 +332,14 @@ static int open_display(void)
     return report_failed("no display can be reached: a window needs $DISPLAY or $WAYLAND_DISPLAY");
 }
 
+/* Before any option. A camera that restarts is no reason for the window to go. */
+static const struct settings defaults = {
+    .config = {.mode = CUFRAMES_MODE_NEWEST_ONLY, .flags = CUFRAMES_SUBSCRIBER_RECONNECT},
+    .wait_s = ATTACH_DEFAULT_WAIT_S};
+
 int command_view(int argc, char **argv)
 {
-    /* A camera that restarts is no reason for the window to go. */
-    struct settings s = {
-        .config = {.mode = CUFRAMES_MODE_NEWEST_ONLY, .flags = CUFRAMES_SUBSCRIBER_RECONNECT},
-        .wait_s = ATTACH_DEFAULT_WAIT_S};
+    struct settings s = defaults;
     struct window window = {.settings = &s};
     int rc = parse(argc, argv, &s);
 
