@@ -44,14 +44,17 @@ class Channel(_cuframes.Publisher):
 
     def _begin_packets(self, streams: Iterable[Stream], keep: float | None, slots: int, size: int,
                        max_packet: int, max_size: int) -> None:
+        from ._packets import raw_streams
+
+        raw = raw_streams(streams)
         self._enable_packets(slots, size, max_packet, round((keep or 0) * 1000), max_size)
-        self.set_streams(streams)
+        self._set_streams(raw)
 
     def set_streams(self, streams: Iterable[Stream]) -> None:
         """Describes the streams anew: readers see PacketFlags.GENERATION on the first packet."""
-        from ._packets import raw_stream
+        from ._packets import raw_streams
 
-        self._set_streams([raw_stream(stream) for stream in streams])
+        self._set_streams(raw_streams(streams))
 
     def send_packet(self, data: Any, *, pts: float | None = None, dts: float | None = None,
                     duration: float = 0.0, time: Any = None, flags: int = 0,

@@ -148,7 +148,8 @@ class Frame(_cuframes.Frame):
             if self.width % 2 or self.height % 2:
                 return False
         cv2 = _cv2()
-        if cv2 is None or getattr(out, "shape", None) != shape or not out.flags.c_contiguous:
+        if (cv2 is None or getattr(out, "shape", None) != shape or out.dtype != "uint8"
+                or not out.flags.c_contiguous or not out.flags.writeable):
             return False
         try:
             whole = whole_array(self)

@@ -110,9 +110,20 @@ def raw_stream(stream: Stream) -> dict[str, Any]:
         value = fields.pop(name)
         fields[f"{pair}_num"], fields[f"{pair}_den"] = (
             (value.numerator, value.denominator) if value else (0, 0))
-    fields["type"] = TYPES.index(stream.type)
-    fields["packaging"] = PACKAGINGS.index(stream.packaging)
+    for name, known in (("type", TYPES), ("packaging", PACKAGINGS)):
+        if fields[name] not in known:
+            raise ValueError(f"the {name} of a stream is one of {', '.join(known)}, not "
+                             f"{fields[name]!r}")
+        fields[name] = known.index(fields[name])
     return fields
+
+
+def raw_streams(streams: Iterable[Stream]) -> list[dict[str, Any]]:
+    listed = list(streams)
+    for stream in listed:
+        if not isinstance(stream, Stream):
+            raise TypeError(f"streams are described by Stream, not {stream!r}")
+    return [raw_stream(stream) for stream in listed]
 
 
 class Packet(_cuframes.Packet):
@@ -198,7 +209,11 @@ class PacketReader:
         self._subscriber = Subscriber(key, name=name, timeout=timeout, reconnect=reconnect,
                                       runtime_dir=runtime_dir, flags=PACKETS_ONLY)
         self._subscriber.connect(timeout)
-        mask = sum(1 << index for index in set(streams or ()))
+        wanted = set(streams or ())
+        if any(not isinstance(index, int) or not 0 <= index < 32 for index in wanted):
+            raise _cuframes.CuframesInvalidArgument(
+                f"streams are numbers from 0 to 31, not {sorted(map(str, wanted))}")
+        mask = sum(1 << index for index in wanted)
         if isinstance(start, str):
             self._subscriber._enable_packets(STARTS[start], 0, mask)
         else:

@@ -31,8 +31,17 @@ def color_code(color: Any) -> tuple[int, int, int, int]:
             raise ValueError(f'there is no colour "{color}": say "bt601", "bt709" or "bt2020", '
                              'with "-full" or "-limited" behind if need be')
         return (MATRICES[matrix], 0, 0, RANGES.get(range_, 0))
+    if not isinstance(color, (tuple, list)) or len(color) != 4:
+        raise ValueError(f'a colour is "bt709", "bt601-full" and so on, or four code points of '
+                         f'H.273, not {color!r}')
     matrix, primaries, transfer, range_ = color
     return (int(matrix), int(primaries), int(transfer), int(range_))
+
+
+def crop_code(crop: Any) -> tuple[int, int, int, int]:
+    if not isinstance(crop, (tuple, list)) or len(crop) != 4:
+        raise ValueError(f"crop is (x, y, width, height), not {crop!r}")
+    return (crop[0], crop[1], crop[2], crop[3])
 
 
 def device_code(device: str | None, unnamed: int = 0) -> tuple[int, int]:
@@ -40,6 +49,8 @@ def device_code(device: str | None, unnamed: int = 0) -> tuple[int, int]:
     number where none is given."""
     if device is None:
         return 0, unnamed
+    if not isinstance(device, str):
+        raise ValueError(f'there is no device {device!r}: say "cpu", "cuda" or "cuda:N"')
     if device == "cpu":
         return 1, unnamed
     name, _, number = device.partition(":")
@@ -129,7 +140,7 @@ class Buffer(_cuframes.Buffer):
             pts_ns = (round(self.pts * 1e9) if self.pts is not None
                       else _cuframes.now_ns() - self._publisher._start_ns)
         return self._publish(pts_ns, capture_ns, source, self.flags, metadata_bytes(self.metadata),
-                             color_code(self.color), self.crop, self.copies, self.stream,
+                             color_code(self.color), crop_code(self.crop), self.copies, self.stream,
                              self.packet_seq)
 
     def __enter__(self) -> Buffer:
@@ -167,7 +178,7 @@ class Publisher(Channel):
                  allowed_users: Iterable[int] | None = None,
                  runtime_dir: str | None = None, alignment: int = 0) -> None:
         memory, number = device_code(device)
-        if policy not in POLICIES:
+        if not isinstance(policy, str) or policy not in POLICIES:
             raise ValueError(f'there is no policy "{policy}": say "drop" or "wait"')
         self._wishes: dict[str, Any] = {
             "slots": slots, "policy": POLICIES[policy], "cuda_device": number, "memory": memory,
@@ -344,7 +355,7 @@ def check_parts(buffer: Buffer, sources: Any, targets: Any) -> None:
     """Raises with what was expected unless shapes and types are the same."""
     if (len(sources) != len(targets)
             or any(s.shape != t.shape for s, t in zip(sources, targets))):
-        got = ", ".join(str(source.shape) for source in sources)
+        got = ", ".join(str(source.shape) for source in sources) or "no plane"
         raise _cuframes.CuframesInvalidArgument(
             f"a {buffer.format.name.lower()} picture of {buffer.width}x{buffer.height} is "
             f"{expected(buffer)}; this has shape {got}")

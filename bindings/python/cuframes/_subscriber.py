@@ -47,6 +47,11 @@ class Subscriber(_cuframes.Subscriber):
                 raise _cuframes.CuframesInvalidArgument(
                     f'there is no mode "{mode}": say "newest" or "order"')
             mode = MODES[mode]
+        if not isinstance(mode, int):
+            raise _cuframes.CuframesInvalidArgument(
+                f'there is no mode {mode!r}: say "newest" or "order"')
+        if not isinstance(key, str):
+            raise TypeError(f'a channel is named by its key, for example "cam1", not by {key!r}')
         if every < 1:
             raise _cuframes.CuframesInvalidArgument("every is 1 or more")
         if fps is not None and fps <= 0:

@@ -118,15 +118,16 @@ static bool read_meta(PyObject *args, PyObject *kwargs, cuframes_frame_meta_t *m
                             "crop",   "copies",     "stream", "packet_seq", NULL};
     long long pts_ns, capture_ns;
     int source = 0;
-    unsigned int flags = 0;
+    uint32_t flags = 0;
     PyObject *packet_seq = Py_None;
 
     *stream = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "LLiIy*|(bbbb)(iiii)IOO:publish", names, &pts_ns, &capture_ns, &source,
-            &flags, user_data, &meta->color.matrix, &meta->color.primaries, &meta->color.transfer,
-            &meta->color.range, &meta->crop.x, &meta->crop.y, &meta->crop.width, &meta->crop.height,
-            &meta->copies, stream, &packet_seq))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLiO&y*|(bbbb)(iiii)O&OO:publish", names,
+                                     &pts_ns, &capture_ns, &source, pycf_unsigned, &flags,
+                                     user_data, &meta->color.matrix, &meta->color.primaries,
+                                     &meta->color.transfer, &meta->color.range, &meta->crop.x,
+                                     &meta->crop.y, &meta->crop.width, &meta->crop.height,
+                                     pycf_unsigned, &meta->copies, stream, &packet_seq))
         return false;
     if (packet_seq != Py_None) {
         meta->packet_seq = PyLong_AsUnsignedLongLong(packet_seq);

@@ -182,6 +182,36 @@ PyObject *pycf_raise_object(int err, PyObject *text)
     return NULL;
 }
 
+/* What the library's sentences call as C has it, and how it is called here. */
+static const char *const translations[][2] = {
+    {"cuframes_publisher_enable_packets()", "enable_packets()"},
+    {"cuframes_publisher_set_streams()", "set_streams()"},
+    {"publish with NULL", "publish without a stream"},
+    {"CUFRAMES_GROUP_ANY_RANK", "None"},
+    {"CUFRAMES_SUBSCRIBER_PACKETS_ONLY", "cuframes.packets() in Python"},
+    {"CUFRAMES_SUBSCRIBER_STAGED", "staged=True"},
+    {"consumer_ack_timeout_ms", "ack_timeout"},
+    {"max_packet_size", "max_packet"},
+    {"max_data_size", "max_size"},
+    {"keep_ms", "keep"},
+    {"ring_slots", "slots"},
+    {"ring_size", "slots"},
+    {"NULL", "None"},
+};
+
+/* A new string in place of `text`, which it consumes; NULL = raised. */
+static PyObject *translated(PyObject *text)
+{
+    for (size_t i = 0; text && i < sizeof(translations) / sizeof(translations[0]); i++) {
+        PyObject *other =
+            PyObject_CallMethod(text, "replace", "ss", translations[i][0], translations[i][1]);
+
+        Py_DECREF(text);
+        text = other;
+    }
+    return text;
+}
+
 PyObject *pycf_raise(int err)
 {
     const char *sentence = cuframes_last_error();
@@ -194,7 +224,7 @@ PyObject *pycf_raise(int err)
         sentence = "there is nothing now";
     else if (!*sentence)
         sentence = cuframes_strerror(err);
-    text = PyUnicode_DecodeUTF8(sentence, (Py_ssize_t)strlen(sentence), "replace");
+    text = translated(PyUnicode_DecodeUTF8(sentence, (Py_ssize_t)strlen(sentence), "replace"));
     if (!text)
         return NULL;
     pycf_raise_object(err, text);

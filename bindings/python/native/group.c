@@ -53,8 +53,12 @@ static PyObject *group_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "zii|Ozi:Group", names, &config.name,
                                      &config.rank, &config.size, &timeout, &config.runtime_dir,
                                      &fd) ||
-        !timeout_of(timeout, -1, &config.timeout_ms) ||
-        !(group = (struct group *)PyType_GenericAlloc(type, 0)))
+        !timeout_of(timeout, -1, &config.timeout_ms))
+        return NULL;
+    if (!config.name && fd < 0)
+        return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG,
+                               "a group has a name, or a descriptor (fd) that was handed down");
+    if (!(group = (struct group *)PyType_GenericAlloc(type, 0)))
         return NULL;
     PYCF_BEGIN_WAIT(NULL);
     err = fd >= 0 ? cuframes_group_create_from_fd(&config, fd, &group->group)

@@ -36,6 +36,36 @@ PyTypeObject *pycf_add_type(PyObject *module, PyType_Spec *spec, PyObject *bases
     return err < 0 ? NULL : (PyTypeObject *)type;
 }
 
+int pycf_unsigned(PyObject *object, void *number)
+{
+    PyObject *index = PyNumber_Index(object);
+    int overflow = 0;
+    long long value = index ? PyLong_AsLongLongAndOverflow(index, &overflow) : 0;
+
+    Py_XDECREF(index);
+    if (!index)
+        return 0;
+    if (overflow || value < 0 || value > UINT32_MAX) {
+        pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "%S is not a number from 0 to %lu", object,
+                        (unsigned long)UINT32_MAX);
+        return 0;
+    }
+    *(uint32_t *)number = (uint32_t)value;
+    return 1;
+}
+
+int pycf_address(PyObject *object, void *number)
+{
+    PyObject *index = PyNumber_Index(object);
+    unsigned long long value = index ? PyLong_AsUnsignedLongLong(index) : 0;
+
+    Py_XDECREF(index);
+    if (!index || (value == (unsigned long long)-1 && PyErr_Occurred()))
+        return 0;
+    *(unsigned long long *)number = value;
+    return 1;
+}
+
 static PyObject *version_string(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;

@@ -57,6 +57,11 @@ PyObject *pycf_raise_object(int err, PyObject *text);
 #define PYCF_END_WAIT Py_END_ALLOW_THREADS cuframes_set_interrupt_check(NULL, NULL);
 int pycf_wait_check(void *closing);
 
+/* Converters for "O&" of PyArg_Parse…(): 1, or 0 = raised. A uint32_t, which "I" would cut to size. */
+int pycf_unsigned(PyObject *object, void *number);
+/* An address or handle, as unsigned long long. */
+int pycf_address(PyObject *object, void *number);
+
 /* times.c: seconds as Python has them. */
 /* None and negative = never (INT64_MAX), else the deadline on cuframes_now_ns(); false = raised. */
 bool pycf_deadline(PyObject *seconds, int64_t *deadline_ns);

@@ -19,7 +19,8 @@ PyObject *pycf_subscriber_enable_packets(PyObject *self, PyObject *args)
     unsigned int start;
     int err;
 
-    if (!PyArg_ParseTuple(args, "III", &start, &options.pre_roll_ms, &options.streams))
+    if (!PyArg_ParseTuple(args, "IO&O&", &start, pycf_unsigned, &options.pre_roll_ms, pycf_unsigned,
+                          &options.streams))
         return NULL;
     options.start = (cuframes_packet_start_t)start;
     if (s->closed || !s->subscriber)

@@ -82,7 +82,7 @@ void pycf_channel_leave(struct pycf_channel *channel)
 struct wishes {
     cuframes_publisher_config_t config;
     cuframes_layout_t layout;
-    unsigned int alignment;
+    uint32_t alignment;
     uint32_t users[CUFRAMES_MAX_ALLOWED_USERS];
 };
 
@@ -97,11 +97,8 @@ static bool read_users(PyObject *users, struct wishes *wishes)
         return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "%zd users are allowed: at most %d can be",
                                count, CUFRAMES_MAX_ALLOWED_USERS);
     for (Py_ssize_t i = 0; i < count; i++) {
-        unsigned long user = PyLong_AsUnsignedLong(PyTuple_GetItem(users, i));
-
-        if (PyErr_Occurred())
+        if (!pycf_unsigned(PyTuple_GetItem(users, i), &wishes->users[i]))
             return false;
-        wishes->users[i] = (uint32_t)user;
     }
     wishes->config.allowed_user_count = (uint32_t)count;
     wishes->config.allowed_users = users == Py_None ? NULL : wishes->users;
@@ -121,12 +118,12 @@ static bool parse(PyObject *args, PyObject *kwargs, struct wishes *wishes)
     PyObject *users = Py_None;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "siii|iiiiiIiiIzzI(ii)(ii)(bbbb)O:Publisher", names, &c->key, &c->width,
-            &c->height, &format, &c->ring_size, &policy, &c->consumer_ack_timeout_ms,
-            &c->cuda_device, &memory, &c->flags, &c->max_subscribers, &c->max_holds,
-            &c->socket_mode, &c->socket_group, &c->runtime_dir, &wishes->alignment, &c->fps_num,
-            &c->fps_den, &c->sar_num, &c->sar_den, &c->color.matrix, &c->color.primaries,
-            &c->color.transfer, &c->color.range, &users) ||
+            args, kwargs, "siii|iiiiiO&iiO&zzO&(ii)(ii)(bbbb)O:Publisher", names, &c->key,
+            &c->width, &c->height, &format, &c->ring_size, &policy, &c->consumer_ack_timeout_ms,
+            &c->cuda_device, &memory, pycf_unsigned, &c->flags, &c->max_subscribers, &c->max_holds,
+            pycf_unsigned, &c->socket_mode, &c->socket_group, &c->runtime_dir, pycf_unsigned,
+            &wishes->alignment, &c->fps_num, &c->fps_den, &c->sar_num, &c->sar_den,
+            &c->color.matrix, &c->color.primaries, &c->color.transfer, &c->color.range, &users) ||
         !read_users(users, wishes))
         return false;
     c->format = (cuframes_format_t)format;

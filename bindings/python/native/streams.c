@@ -166,8 +166,9 @@ PyObject *pycf_enable_packets(cuframes_publisher_t *publisher, PyObject *args)
     cuframes_packet_ring_options_t options = {0};
     int err;
 
-    if (!PyArg_ParseTuple(args, "IIIII", &options.ring_slots, &options.data_size,
-                          &options.max_packet_size, &options.keep_ms, &options.max_data_size))
+    if (!PyArg_ParseTuple(args, "O&O&O&O&O&", pycf_unsigned, &options.ring_slots, pycf_unsigned,
+                          &options.data_size, pycf_unsigned, &options.max_packet_size,
+                          pycf_unsigned, &options.keep_ms, pycf_unsigned, &options.max_data_size))
         return NULL;
     Py_BEGIN_ALLOW_THREADS err = cuframes_publisher_enable_packets(publisher, &options);
     Py_END_ALLOW_THREADS return err == CUFRAMES_OK ? Py_NewRef(Py_None) : pycf_raise(err);
@@ -181,8 +182,8 @@ PyObject *pycf_send_packet(cuframes_publisher_t *publisher, PyObject *args)
     uint64_t seq;
     int source, err;
 
-    if (!PyArg_ParseTuple(args, "y*LLLLiII", &data, &pts_ns, &dts_ns, &duration_ns, &capture_ns,
-                          &source, &packet.stream, &packet.flags))
+    if (!PyArg_ParseTuple(args, "y*LLLLiO&O&", &data, &pts_ns, &dts_ns, &duration_ns, &capture_ns,
+                          &source, pycf_unsigned, &packet.stream, pycf_unsigned, &packet.flags))
         return NULL;
     packet.data = data.buf;
     packet.size = (size_t)data.len;

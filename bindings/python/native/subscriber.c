@@ -422,6 +422,10 @@ static bool keep_string(PyObject *from, PyObject **place, const char **bytes)
     PyObject *old = *place;
 
     *bytes = NULL;
+    if (from != Py_None && !PyUnicode_Check(from)) {
+        PyErr_Format(PyExc_TypeError, "name and runtime_dir are strings or None, not %R", from);
+        return false;
+    }
     if (from != Py_None && !(*bytes = PyUnicode_AsUTF8AndSize(from, NULL)))
         return false;
     *place = Py_NewRef(from);
@@ -441,10 +445,11 @@ static int subscriber_init(PyObject *self, PyObject *args, PyObject *kwargs)
     int64_t unused_ns;
     int err;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U|OiiIIIfIOKO:Subscriber", names, &key, &name,
-                                     &config.mode, &config.cuda_device, &config.memory,
-                                     &config.flags, &config.every, &config.max_fps,
-                                     &config.max_holds, &dir, &stream, &timeout) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U|OiiO&O&O&fO&OO&O:Subscriber", names, &key,
+                                     &name, &config.mode, &config.cuda_device, pycf_unsigned,
+                                     &config.memory, pycf_unsigned, &config.flags, pycf_unsigned,
+                                     &config.every, &config.max_fps, pycf_unsigned,
+                                     &config.max_holds, &dir, pycf_address, &stream, &timeout) ||
         !pycf_deadline(timeout, &unused_ns))
         return -1;
     if (s->subscriber || !s->closed) {

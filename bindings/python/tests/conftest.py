@@ -2,12 +2,16 @@
 """What the tests share: a private runtime directory, a time limit, and looks at what is left."""
 import faulthandler
 import gc
+import importlib.util
 import os
 import subprocess
 import sys
 import textwrap
 
+import numpy
 import pytest
+
+import cuframes
 
 LIMIT = 60
 
@@ -36,6 +40,25 @@ def time_limit(request):
 def runtime_dir(tmp_path, monkeypatch):
     monkeypatch.setenv("CUFRAMES_RUNTIME_DIR", str(tmp_path))
     return str(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def frameworks(tmp_path_factory):
+    """Starts what opens descriptors of its own when it is first used: they are there before a test
+    is looked at."""
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        if torch.cuda.is_available():
+            torch.zeros(1, device="cuda")
+            where = str(tmp_path_factory.mktemp("start"))
+            with cuframes.Publisher("start", 8, 8, "gray", device="cuda:0",
+                                    runtime_dir=where) as pub, \
+                    cuframes.open("start", timeout=20, runtime_dir=where) as sub:
+                pub.send(numpy.zeros((8, 8), numpy.uint8))
+                torch.from_dlpack(next(sub)).sum().item()
+    if importlib.util.find_spec("jax"):
+        importlib.import_module("jax.numpy").zeros(1)
 
 
 def open_descriptors():

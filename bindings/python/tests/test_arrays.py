@@ -2,6 +2,7 @@
 """Buffers, array interfaces and DLPack: what views keep, and what they refuse."""
 import ctypes
 import gc
+import signal
 import threading
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import cuframes
 
+pytestmark = pytest.mark.usefixtures("frameworks")
 PICTURE = np.arange(72 * 64, dtype=np.uint16).astype(np.uint8).reshape(72, 64)
 
 
@@ -313,3 +315,35 @@ def test_many_frames_leave_nothing():
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4096
         assert len(os.listdir("/proc/self/fd")) == descriptors
         assert sub.stats()["held"] == 0 and sub.gap_count == 0
+
+
+@pytest.mark.parametrize("write", ["cv2.rectangle(view, (1, 1), (5, 5), (255, 255, 255))",
+                                   "cv2.flip(picture, 0, dst=view)"])
+def test_opencv_cannot_write_into_a_frame(script, write):
+    """Releases that do not look at the read-only flag end in a fault: the memory is read-only."""
+    pytest.importorskip("cv2")
+    with cuframes.Publisher("cam", 64, 48, "bgr") as pub, cuframes.open("cam", timeout=5) as sub:
+        pub.send(np.zeros((48, 64, 3), np.uint8))
+        program = script(f"""
+            import cuframes, cv2, numpy
+            picture = numpy.full((48, 64, 3), 255, numpy.uint8)
+            view = next(cuframes.open("cam", timeout=20)).numpy(0)
+            try:
+                {write}
+            except cv2.error:
+                print("refused", flush=True)
+        """)
+        said, status = program.line(), program.end()
+        assert (said, status) == ("refused", 0) or status == -signal.SIGSEGV
+        assert not next(sub).numpy(0).any()
+
+
+def test_opencv_draws_into_what_is_your_own():
+    cv2 = pytest.importorskip("cv2")
+    with cuframes.Publisher("cam", 64, 48, "bgr") as pub, cuframes.open("cam", timeout=5) as sub:
+        pub.send(np.zeros((48, 64, 3), np.uint8))
+        frame = next(sub)
+        for own in (frame.bgr(), frame.copy().numpy(0)):
+            cv2.rectangle(own, (1, 1), (5, 5), (255, 255, 255))
+            assert own[1, 1].all()
+        assert not frame.numpy(0).any()

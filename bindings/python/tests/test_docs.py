@@ -13,6 +13,7 @@ import pytest
 
 import cuframes
 
+pytestmark = pytest.mark.usefixtures("frameworks")
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "python.md").read_text()
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)

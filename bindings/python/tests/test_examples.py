@@ -14,6 +14,7 @@ import pytest
 
 import cuframes
 
+pytestmark = pytest.mark.usefixtures("frameworks")
 EXAMPLES = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../../examples/python"))
 LINE = re.compile(r"(\d+) 64x48 mean (\d+\.\d) age \d+\.\d+ ms(?: missed (\d+))?(?: (\{.*\}))?\n")
 

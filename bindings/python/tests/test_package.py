@@ -6,7 +6,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tarfile
 
 import pytest
 
@@ -54,8 +53,7 @@ def test_sdist_wheel_and_an_environment_with_nothing_else(tmp_path):
     sdist, = tmp_path.glob("cuframes-*.tar.gz")
     shutil.rmtree(tmp_path / "checkout")
 
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path)
+    run("tar", "-xf", sdist, "-C", tmp_path)
     unpacked = tmp_path / sdist.name[:-len(".tar.gz")]
     run(sys.executable, "-c", BUILD, "build_wheel", tmp_path, cwd=unpacked, env=environment)
     wheel, = tmp_path.glob("*.whl")
@@ -85,12 +83,13 @@ def test_sdist_wheel_and_an_environment_with_nothing_else(tmp_path):
         assert ingest.returncode == 1 and "Python package" in ingest.stderr
 
 
+@pytest.mark.skipif((pathlib.Path(cuframes.__file__).parent / "cuframes").exists(),
+                    reason="this is an installed package, with the command")
 def test_the_package_in_the_build_folder_says_that_it_has_no_command():
     done = subprocess.run([sys.executable, "-m", "cuframes"], capture_output=True, text=True)
     assert done.returncode == 1 and "without the command" in done.stderr
 
 
-@pytest.mark.time_limit(280)
 @pytest.mark.time_limit(280)
 @pytest.mark.skipif(not have("mypy"), reason="mypy is missing")
 def test_the_stubs_say_what_the_extension_has(tmp_path):
@@ -98,7 +97,7 @@ def test_the_stubs_say_what_the_extension_has(tmp_path):
     environment = dict(os.environ, MYPYPATH=str(package), MYPY_CACHE_DIR=str(tmp_path / "cache"))
     # Reading NumPy's own annotations takes most of the time, and they are not compared.
     settings = tmp_path / "mypy.ini"
-    settings.write_text("[mypy]\n[mypy-numpy.*]\nfollow_imports = skip\n")
+    settings.write_text("[mypy]\nignore_missing_imports = True\n[mypy-numpy.*]\nfollow_imports = skip\n")
     run(sys.executable, "-m", "mypy.stubtest", "--mypy-config-file", settings,
         "cuframes._cuframes", cwd=tmp_path, env=environment)
 

@@ -39,6 +39,7 @@ def try_call(function, *args, **named):
         return function(*args, **named)
     except ALLOWED as error:
         assert str(error), error
+        assert not re.search(r"NULL|CUFRAMES_(?!RUNTIME_DIR)|cuframes_[a-z_]+\(\)", str(error)), error
         assert not isinstance(error, cuframes.CuframesInternal), error
         return None
 
@@ -86,9 +87,16 @@ CALLS = {
                    "max_subscribers", "max_holds", "socket_mode", "socket_group", "runtime_dir",
                    "alignment")),
     "Publisher.reconfigure": (lambda t: t["pub"].reconfigure, 3, ("slots", "color", "fps")),
+    "PacketPublisher": (lambda t: cuframes.PacketPublisher, 2,
+                        ("keep", "slots", "size", "max_packet", "max_size", "max_subscribers",
+                         "socket_mode", "socket_group", "allowed_users", "runtime_dir")),
+    "Group": (lambda t: lambda name, size, rank, **named: cuframes.Group(
+        name, size, rank, **{"timeout": 0.02, **named}), 3, ("runtime_dir",)),
     "VideoCapture": (lambda t: lambda key: cuframes.VideoCapture(key, timeout=0.02), 1, ()),
 }
-GOOD = {"Publisher": ("other", 4, 2, "gray"), "Publisher.reconfigure": (4, 2, "gray"),
+GOOD = {"Publisher": ("other", 4, 2, "gray"),
+        "PacketPublisher": ("packets", [cuframes.Stream(codec_name="h264")]),
+        "Group": ("g", 1, 0), "Publisher.reconfigure": (4, 2, "gray"),
         "Publisher.send": (np.zeros((2, 4), np.uint8),), "Publisher.send_packet": (b"x",),
         "open": ("cam",), "subscribe": ("cam",), "packets": ("cam",)}
 
@@ -139,6 +147,20 @@ def test_junk_as_an_attribute_of_a_slot(things, name):
     (lambda: cuframes.info("nobody"), "nobody"),
     (lambda: cuframes.snapshot("nobody", timeout=0.01), "nobody"),
     (lambda: cuframes.watch("/nowhere"), "/nowhere"),
+    (lambda: cuframes.Publisher("cam", 4, 2, slots=-1), "slots"),
+    (lambda: cuframes.Publisher("cam", 4, 2, alignment=-1), "-1 is not a number from 0"),
+    (lambda: cuframes.Publisher("cam", 4, 2, allowed_users=[2**32]), "4294967296 is not a number"),
+    (lambda: cuframes.Publisher("cam", 4, 2, device=0), '"cuda:N"'),
+    (lambda: cuframes.Publisher("cam", 4, 2, color=7), "H.273"),
+    (lambda: cuframes.PacketPublisher("cam", ["h264"]), "Stream"),
+    (lambda: cuframes.PacketPublisher("cam", [cuframes.Stream(type="film")]), "video, audio"),
+    (lambda: cuframes.open("cam", every=2**32), "4294967296 is not a number"),
+    (lambda: cuframes.open("cam", max_holds=-1), "-1 is not a number"),
+    (lambda: cuframes.open(0), '"cam1"'),
+    (lambda: cuframes.VideoCapture(0), '"cam1"'),
+    (lambda: cuframes.open("cam", name=5), "string"),
+    (lambda: cuframes.Group(None, 2), "descriptor (fd)"),
+    (lambda: cuframes.Group("g", 2, 5), "or None"),
 ])
 def test_the_sentence_says_what_is_wrong(call, sentence):
     with pytest.raises((cuframes.CuframesError, ValueError, TypeError),
@@ -162,3 +184,31 @@ def test_what_is_closed_says_so(things):
     for closed in (other, reader, watch):
         closed.close()
     assert not pub.closed and not sub.closed
+
+
+def test_where_c_speaks_of_its_own_names(things):
+    with cuframes.Publisher("other", 4, 2, "gray") as other, \
+            cuframes.PacketPublisher("packets", [cuframes.Stream(codec_name="h264")]):
+        slot = other.acquire()
+        slot.stream = 5
+        for call, sentence in ((lambda: other.send_packet(b"x"), r"call enable_packets\(\) first"),
+                               (slot.publish, "without a stream"),
+                               (lambda: cuframes.open("packets", timeout=5), r"cuframes\.packets\(\)")):
+            with pytest.raises(cuframes.CuframesError, match=sentence) as raised:
+                call()
+            assert not re.search(r"NULL|CUFRAMES_|cuframes_[a-z]+_", str(raised.value))
+
+
+@pytest.mark.parametrize("out", [
+    np.zeros((48, 64, 3)), np.zeros((48, 64, 3), np.uint16), np.zeros((48, 64), np.uint8),
+    np.zeros((48, 64, 3), np.uint8)[:, ::-1]])
+@pytest.mark.parametrize("format", ["nv12", "rgb", "bgr"])
+def test_an_out_that_does_not_fit_is_refused(out, format):
+    with cuframes.Publisher("cam", 64, 48, format) as pub, cuframes.open("cam", timeout=5) as sub:
+        pub.send(np.full((72, 64) if format == "nv12" else (48, 64, 3), 100, np.uint8))
+        frame = next(sub)
+        with pytest.raises(cuframes.CuframesInvalidArgument, match="out|rows"):
+            frame.bgr(out=out)
+        # A view of a frame is read-only memory.
+        with pytest.raises((BufferError, ValueError)):
+            frame.bgr(out=frame.numpy(0))
