@@ -362,6 +362,30 @@ def test_a_tensor_is_a_view_and_keeps_its_frame(how):
     gc.collect()
 
 
+@pytest.mark.parametrize("how", READERS)
+def test_a_tensor_on_the_second_gpu(how):
+    """Whichever GPU is the current one, and though all see both."""
+    module = library(how.split()[0])
+    take = READERS[how](module)
+    picture = picture_of("grayscale", 3)
+    with channel() as pub:
+        try:
+            sub = cuframes.open("cam", timeout=20, device="cuda:1")
+        except cuframes.CuframesError as error:
+            pytest.skip(str(error))
+        with sub, cuframes.open("cam", timeout=20) as own:
+            pub.send(picture)
+            frame = next(sub)
+            assert frame.__dlpack_device__() == (CUDA, 1) and sub.stats()["access"] == "peer"
+            there, here = take(frame), take(next(own))
+            assert np.array_equal(to_host(there), picture)
+            assert np.array_equal(to_host(here), picture)
+            assert np.array_equal(frame.copy().numpy(0), picture)
+            if how == "torch":
+                assert there.device.index == 1 and here.device.index == 0
+            del there, here
+
+
 def test_torch_reads_the_planes_of_nv12():
     torch = library("torch")
     picture = picture_of("nv12")
