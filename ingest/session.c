@@ -466,6 +466,8 @@ static bool start(struct run *run)
     const struct options *options = run->options;
 
     run->packet = av_packet_alloc();
+    if (!run->packet)
+        log_line(CUFRAMES_LOG_ERROR, "out of memory");
     if (!run->packet || !input_is_there(run) || !find_gpu(run))
         return false;
     nvdec_init(&run->nvdec, &run->gpu, &run->channel);
@@ -479,8 +481,10 @@ int session_run(const struct options *options)
     struct run *run = calloc(1, sizeof(*run));
     enum session_end end = SESSION_FAILED;
 
-    if (!run)
+    if (!run) {
+        log_line(CUFRAMES_LOG_ERROR, "out of memory");
         return 1;
+    }
     run->options = options;
     run->live = source_name_is_live(options);
     run->pause_ns = FIRST_PAUSE_NS;
