@@ -96,20 +96,22 @@ static bool choose_dir(struct settings *s)
     return false;
 }
 
+static bool take_option(const struct options *o, int id, void *settings)
+{
+    struct settings *s = settings;
+
+    s->bench.quick |= id == ID_QUICK;
+    s->json |= id == ID_JSON;
+    return id != ID_ONLY || choose(o->value, &s->chosen);
+}
+
 static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
-    int id;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        if (id == OPTIONS_EXIT)
-            return o.exit_code;
-        if (id == ID_ONLY && !choose(o.value, &s->chosen))
-            return TOOL_USAGE;
-        s->bench.quick |= id == ID_QUICK;
-        s->json |= id == ID_JSON;
-    }
+    if (rc != TOOL_CONTINUE)
+        return rc;
     if (!options_words(&o, 0, ""))
         return TOOL_USAGE;
     if (s->chosen == 0)

@@ -139,8 +139,9 @@ static bool take_socket(const struct options *o, struct settings *s)
     return true;
 }
 
-static bool take_option(const struct options *o, int id, struct settings *s)
+static bool take_option(const struct options *o, int id, void *settings)
 {
+    struct settings *s = settings;
     cuframes_subscriber_mode_t mode;
 
     switch (id) {
@@ -177,25 +178,16 @@ static bool take_option(const struct options *o, int id, struct settings *s)
 static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
-    char **words;
-    int id;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        if (id == OPTIONS_EXIT)
-            return o.exit_code;
-        if (!take_option(&o, id, s))
-            return TOOL_USAGE;
-    }
-    words = options_words(&o, 1, "KEY");
-    if (!words || !options_check_key(words[0]))
+    if (rc != TOOL_CONTINUE)
+        return rc;
+    if (!options_channel(&o, 1, "KEY", &s->config))
         return TOOL_USAGE;
     if (!(s->wants_packets ? choose_packet_format(s) : choose_frame_format(s)))
         return TOOL_USAGE;
     if (!s->force && !s->packets.socket_path && terminal_on_stdout())
         return report_usage("video on a terminal helps nobody: use a pipe or a file, or --force");
-    s->config.key = words[0];
-    s->config.runtime_dir = o.runtime_dir;
     attach_for_cpu(&s->config);
     return TOOL_CONTINUE;
 }

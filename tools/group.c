@@ -107,34 +107,31 @@ static int check(struct settings *s, const struct options *o)
     return TOOL_CONTINUE;
 }
 
+static bool take_option(const struct options *o, int id, void *settings)
+{
+    struct settings *s = settings;
+
+    switch (id) {
+    case ID_NAME:
+        s->ranks.name = o->value;
+        return true;
+    case ID_SIZE:
+        return options_int(o, 1, CUFRAMES_GROUP_MAX_RANKS, &s->ranks.size);
+    case ID_RANK:
+        return options_int(o, 0, CUFRAMES_GROUP_MAX_RANKS - 1, &s->rank);
+    default:
+        s->ranks.prefix = false;
+        return true;
+    }
+}
+
 static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
-    int id;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        bool ok = true;
-
-        switch (id) {
-        case ID_NAME:
-            s->ranks.name = o.value;
-            break;
-        case ID_SIZE:
-            ok = options_int(&o, 1, CUFRAMES_GROUP_MAX_RANKS, &s->ranks.size);
-            break;
-        case ID_RANK:
-            ok = options_int(&o, 0, CUFRAMES_GROUP_MAX_RANKS - 1, &s->rank);
-            break;
-        case ID_NO_PREFIX:
-            s->ranks.prefix = false;
-            break;
-        default:
-            return o.exit_code;
-        }
-        if (!ok)
-            return TOOL_USAGE;
-    }
+    if (rc != TOOL_CONTINUE)
+        return rc;
     return check(s, &o);
 }
 

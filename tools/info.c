@@ -33,18 +33,23 @@ static const struct usage usage = {
     .rows = rows,
 };
 
+static bool take_option(const struct options *o, int id, void *settings)
+{
+    struct settings *s = settings;
+
+    (void)o, (void)id; /* there is one */
+    s->json = true;
+    return true;
+}
+
 static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
     char **words;
-    int id;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        if (id == OPTIONS_EXIT)
-            return o.exit_code;
-        s->json = true;
-    }
+    if (rc != TOOL_CONTINUE)
+        return rc;
     words = options_words(&o, 1, "KEY");
     if (!words || !options_check_key(words[0]))
         return TOOL_USAGE;

@@ -33,20 +33,25 @@ static const struct usage usage = {
     .rows = rows,
 };
 
+static bool take_option(const struct options *o, int id, void *settings)
+{
+    struct settings *s = settings;
+
+    (void)o;
+    if (id == ID_JSON)
+        s->json = true;
+    else
+        s->watch = true;
+    return true;
+}
+
 static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
-    int id;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        if (id == OPTIONS_EXIT)
-            return o.exit_code;
-        if (id == ID_JSON)
-            s->json = true;
-        else
-            s->watch = true;
-    }
+    if (rc != TOOL_CONTINUE)
+        return rc;
     if (!options_words(&o, 0, ""))
         return TOOL_USAGE;
     s->runtime_dir = o.runtime_dir;

@@ -301,7 +301,8 @@ static bool publisher_is_gone(const struct server *server)
 {
     const cuframes_subscriber_config_t *config = &server->settings->feed.config;
     cuframes_channel_report_t *channel = NULL;
-    int error = cuframes_query(config->runtime_dir, config->key, (int32_t)(ANSWER_S * 1000), &channel);
+    int error =
+        cuframes_query(config->runtime_dir, config->key, (int32_t)(ANSWER_S * 1000), &channel);
 
     cuframes_channel_report_free(channel);
     return error == CUFRAMES_ERR_NOT_FOUND;

@@ -50,8 +50,9 @@ static const struct usage usage = {
     .rows = rows,
 };
 
-static bool take_option(const struct options *o, int id, struct settings *s)
+static bool take_option(const struct options *o, int id, void *settings)
 {
+    struct settings *s = settings;
     int stream;
 
     switch (id) {
@@ -81,21 +82,12 @@ static bool take_option(const struct options *o, int id, struct settings *s)
 static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
-    char **words;
-    int id;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        if (id == OPTIONS_EXIT)
-            return o.exit_code;
-        if (!take_option(&o, id, s))
-            return TOOL_USAGE;
-    }
-    words = options_words(&o, 1, "KEY");
-    if (!words || !options_check_key(words[0]))
+    if (rc != TOOL_CONTINUE)
+        return rc;
+    if (!options_channel(&o, 1, "KEY", &s->config))
         return TOOL_USAGE;
-    s->config.key = words[0];
-    s->config.runtime_dir = o.runtime_dir;
     return TOOL_CONTINUE;
 }
 

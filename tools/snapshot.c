@@ -59,8 +59,10 @@ static bool take_type(const struct options *o, struct settings *s)
     return false;
 }
 
-static bool take_option(const struct options *o, int id, struct settings *s)
+static bool take_option(const struct options *o, int id, void *settings)
 {
+    struct settings *s = settings;
+
     switch (id) {
     case ID_TYPE:
         return take_type(o, s);
@@ -91,20 +93,13 @@ static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
     char **words;
-    int id, rc;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        if (id == OPTIONS_EXIT)
-            return o.exit_code;
-        if (!take_option(&o, id, s))
-            return TOOL_USAGE;
-    }
-    words = options_words(&o, 2, "KEY and FILE:");
-    if (!words || !options_check_key(words[0]))
+    if (rc != TOOL_CONTINUE)
+        return rc;
+    words = options_channel(&o, 2, "KEY and FILE:", &s->config);
+    if (!words)
         return TOOL_USAGE;
-    s->config.key = words[0];
-    s->config.runtime_dir = o.runtime_dir;
     attach_for_cpu(&s->config);
     s->file = words[1];
     rc = type_by_ending(s);

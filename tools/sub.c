@@ -85,8 +85,9 @@ static bool take_number(const struct options *o, int id, struct settings *s)
     }
 }
 
-static bool take_option(const struct options *o, int id, struct settings *s)
+static bool take_option(const struct options *o, int id, void *settings)
 {
+    struct settings *s = settings;
     cuframes_subscriber_config_t *config = &s->reader.config;
     cuframes_subscriber_mode_t mode;
 
@@ -119,21 +120,12 @@ static bool take_option(const struct options *o, int id, struct settings *s)
 static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
-    char **words;
-    int id;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        if (id == OPTIONS_EXIT)
-            return o.exit_code;
-        if (!take_option(&o, id, s))
-            return TOOL_USAGE;
-    }
-    words = options_words(&o, 1, "KEY");
-    if (!words || !options_check_key(words[0]))
+    if (rc != TOOL_CONTINUE)
+        return rc;
+    if (!options_channel(&o, 1, "KEY", &s->reader.config))
         return TOOL_USAGE;
-    s->reader.config.key = words[0];
-    s->reader.config.runtime_dir = o.runtime_dir;
     /* Who only counts leaves the frames where they are. */
     if (s->reader.verify || s->reader.checksum_path)
         attach_for_cpu(&s->reader.config);

@@ -26,20 +26,23 @@ static const struct usage usage = {
     .rows = rows,
 };
 
+static bool take_option(const struct options *o, int id, void *settings)
+{
+    struct reader_settings *s = settings;
+
+    if (id == ID_MAX_FRAMES)
+        return options_integer(o, 1, INT64_MAX, &s->frames);
+    s->config.key = o->value;
+    return true;
+}
+
 static int parse(int argc, char **argv, struct reader_settings *s)
 {
     struct options o;
-    int id;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        if (id == OPTIONS_EXIT)
-            return o.exit_code;
-        if (id == ID_KEY)
-            s->config.key = o.value;
-        else if (!options_integer(&o, 1, INT64_MAX, &s->frames))
-            return TOOL_USAGE;
-    }
+    if (rc != TOOL_CONTINUE)
+        return rc;
     if (!options_words(&o, 0, ""))
         return TOOL_USAGE;
     if (!s->config.key)

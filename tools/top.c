@@ -47,8 +47,10 @@ static const struct usage usage = {
     .rows = rows,
 };
 
-static bool take_option(const struct options *o, int id, struct settings *s)
+static bool take_option(const struct options *o, int id, void *settings)
 {
+    struct settings *s = settings;
+
     switch (id) {
     case ID_INTERVAL:
         return options_number(o, 0.05, 3600, &s->interval_s);
@@ -66,15 +68,10 @@ static bool take_option(const struct options *o, int id, struct settings *s)
 static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
-    int id;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        if (id == OPTIONS_EXIT)
-            return o.exit_code;
-        if (!take_option(&o, id, s))
-            return TOOL_USAGE;
-    }
+    if (rc != TOOL_CONTINUE)
+        return rc;
     if (!options_words(&o, 0, "") || !options_not_both(&o, ID_ONCE, ID_COUNT))
         return TOOL_USAGE;
     s->runtime_dir = o.runtime_dir;

@@ -86,8 +86,9 @@ static const struct usage usage = {
     .rows = rows,
 };
 
-static bool take_option(const struct options *o, int id, struct settings *s)
+static bool take_option(const struct options *o, int id, void *settings)
 {
+    struct settings *s = settings;
     cuframes_subscriber_mode_t mode;
     double rate;
 
@@ -128,20 +129,13 @@ static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
     char **words;
-    int id;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        if (id == OPTIONS_EXIT)
-            return o.exit_code;
-        if (!take_option(&o, id, s))
-            return TOOL_USAGE;
-    }
-    words = options_words(&o, 2, "KEY and PATH");
-    if (!words || !options_check_key(words[0]))
+    if (rc != TOOL_CONTINUE)
+        return rc;
+    words = options_channel(&o, 2, "KEY and PATH", &s->config);
+    if (!words)
         return TOOL_USAGE;
-    s->config.key = words[0];
-    s->config.runtime_dir = o.runtime_dir;
     s->path = words[1];
     if (s->wait_clients > s->offer.max_clients)
         return report_usage("--wait-clients %d: no more than %d are served at a time "

@@ -81,8 +81,9 @@ static const struct usage usage = {
     .rows = rows,
 };
 
-static bool take_option(const struct options *o, int id, struct settings *s)
+static bool take_option(const struct options *o, int id, void *settings)
 {
+    struct settings *s = settings;
     cuframes_publisher_config_t *config = &s->config;
 
     switch (id) {
@@ -115,15 +116,10 @@ static int parse(int argc, char **argv, struct settings *s)
 {
     struct options o;
     char **words;
-    int id;
+    int rc = options_read(&o, &usage, argc, argv, take_option, s);
 
-    options_init(&o, &usage, argc, argv);
-    while ((id = options_next(&o)) != OPTIONS_END) {
-        if (id == OPTIONS_EXIT)
-            return o.exit_code;
-        if (!take_option(&o, id, s))
-            return TOOL_USAGE;
-    }
+    if (rc != TOOL_CONTINUE)
+        return rc;
     words = options_words(&o, 1, PREFIX "PATH");
     if (!words)
         return TOOL_USAGE;

@@ -27,13 +27,6 @@ static const struct option_row common_rows[] = {
     {0},
 };
 
-void options_init(struct options *options, const struct usage *usage, int argc, char **argv)
-{
-    *options = (struct options){.usage = usage, .argc = argc, .argv = argv};
-    optind = 0; /* 0, not 1: glibc and musl then forget an earlier scan */
-    opterr = 0;
-}
-
 static void print_row(const struct option_row *row)
 {
     const char *help = row->help;
@@ -74,64 +67,61 @@ static int add_rows(struct option *table, int count, const struct option_row *ro
     return count;
 }
 
-static int leave(struct options *options, int exit_code)
-{
-    options->exit_code = exit_code;
-    return OPTIONS_EXIT;
-}
-
-static int unknown_option(struct options *options)
+static int unknown_option(const struct options *options)
 {
     const char *word = options->argv[optind - 1];
 
     if (optopt >= ' ' && optopt < 127)
-        return leave(options, report_usage("there is no option -%c", optopt));
+        return report_usage("there is no option -%c", optopt);
     if (optopt)
-        return leave(options, report_usage("%s takes no argument", word));
-    return leave(options, report_usage("there is no option %s", word));
+        return report_usage("%s takes no argument", word);
+    return report_usage("there is no option %s", word);
 }
 
-static int common_option(struct options *options, int id)
+/* What is not the command's own: wrong, or common to all. */
+static int other_option(struct options *options, int id)
 {
     switch (id) {
+    case '?':
+        return unknown_option(options);
+    case ':':
+        return report_usage("%s needs an argument", options->argv[optind - 1]);
     case ID_HELP:
     case 'h':
         print_help(options->usage);
-        return leave(options, TOOL_DONE);
+        return TOOL_DONE;
     case ID_VERBOSE:
     case 'v':
         report_more_log();
-        return OPTIONS_END;
+        return TOOL_CONTINUE;
     default:
         options->runtime_dir = optarg;
-        return OPTIONS_END;
+        return TOOL_CONTINUE;
     }
 }
 
-int options_next(struct options *options)
+int options_read(struct options *options, const struct usage *usage, int argc, char **argv,
+                 option_taker take, void *settings)
 {
     struct option table[MAX_OPTIONS + 1] = {0};
+    int id, index = -1, rc = TOOL_CONTINUE;
 
-    add_rows(table, add_rows(table, 0, options->usage->rows), common_rows);
-    for (;;) {
-        int index = -1;
-        int id = getopt_long(options->argc, options->argv, ":hv", table, &index);
-
-        options->value = optarg;
-        options->name = index >= 0 ? table[index].name : "";
-        if (id == -1)
-            return OPTIONS_END;
-        if (id == '?')
-            return unknown_option(options);
-        if (id == ':')
-            return leave(options, report_usage("%s needs an argument", options->argv[optind - 1]));
-        if (id != 'h' && id != 'v' && (id < ID_HELP || id > ID_DIR)) {
-            options->given |= 1U << id;
-            return id;
+    *options = (struct options){.usage = usage, .argc = argc, .argv = argv};
+    optind = 0; /* 0, not 1: glibc and musl then forget an earlier scan */
+    opterr = 0;
+    add_rows(table, add_rows(table, 0, usage->rows), common_rows);
+    while (rc == TOOL_CONTINUE && (id = getopt_long(argc, argv, ":hv", table, &index)) != -1) {
+        if (id > MAX_OPTIONS) { /* a letter, or common */
+            rc = other_option(options, id);
+            continue;
         }
-        if (common_option(options, id) == OPTIONS_EXIT)
-            return OPTIONS_EXIT;
+        options->value = optarg;
+        options->name = table[index].name;
+        options->given |= 1U << id;
+        if (!take(options, id, settings))
+            rc = TOOL_USAGE;
     }
+    return rc;
 }
 
 static bool bad_value(const struct options *options, const char *expected)
@@ -367,6 +357,18 @@ bool options_check_key(const char *key)
         return true;
     report_usage("%s", cuframes_last_error());
     return false;
+}
+
+char **options_channel(const struct options *options, int count, const char *what,
+                       cuframes_subscriber_config_t *config)
+{
+    char **words = options_words(options, count, what);
+
+    if (!words || !options_check_key(words[0]))
+        return NULL;
+    config->key = words[0];
+    config->runtime_dir = options->runtime_dir;
+    return words;
 }
 
 char **options_rest(const struct options *options)

@@ -14,7 +14,7 @@
 #include "common/report.h"
 
 struct option_row {
-    int id;               /* what options_next() returns for it; 1 to 31 */
+    int id;               /* 1 to 31 */
     const char *name;     /* without the dashes; NULL ends the table */
     const char *argument; /* what --help calls it; NULL = takes none */
     const char *help;     /* newlines continue on an indented line */
@@ -30,26 +30,25 @@ struct options {
     const struct usage *usage;
     int argc;
     char **argv;
-    const char *name;        /* the option that options_next() returned, without the dashes */
+    const char *name;        /* the option that is taken, without the dashes */
     const char *value;       /* its argument */
     const char *runtime_dir; /* NULL = the library's default */
-    int exit_code;           /* set when options_next() returns OPTIONS_EXIT */
     uint32_t given;          /* bit i: the option with the id i was */
 };
 
-enum { OPTIONS_END = 0, OPTIONS_EXIT = -1 };
+/* Takes the option `id` into `settings`. False: what is wrong was reported. */
+typedef bool (*option_taker)(const struct options *options, int id, void *settings);
 
-/* argv[0] is the command's own word. */
-void options_init(struct options *options, const struct usage *usage, int argc, char **argv);
 /*
- * The id of the next option, OPTIONS_END after the last, or OPTIONS_EXIT when the tool is to end
- * with options->exit_code (help was printed, or an error).
+ * Reads the command line, with `take` for each option; argv[0] is the command's own word.
+ * TOOL_CONTINUE, or the exit code after help was printed or something wrong was reported.
  */
-int options_next(struct options *options);
+int options_read(struct options *options, const struct usage *usage, int argc, char **argv,
+                 option_taker take, void *settings);
 
 /*
- * Arguments of the option that options_next() returned last. False: what is wrong was reported,
- * the caller ends with TOOL_USAGE. Outputs are written on success only.
+ * Arguments of the option that is taken. False: what is wrong was reported. Outputs are written on
+ * success only.
  */
 bool options_integer(const struct options *options, int64_t min, int64_t max, int64_t *value);
 bool options_int(const struct options *options, int min, int max, int *value);
@@ -79,6 +78,10 @@ bool options_needs(const struct options *options, int id, bool had, const char *
  * message. NULL after a report.
  */
 char **options_words(const struct options *options, int count, const char *what);
+/* The same for a reader of a channel: the first word is the key, which is checked and, with the runtime
+ * directory, put into `config`. */
+char **options_channel(const struct options *options, int count, const char *what,
+                       cuframes_subscriber_config_t *config);
 /* All words that are no options, ending with NULL: a program and its arguments, after "--". */
 char **options_rest(const struct options *options);
 /* Whether `key` can be a key; reports it if not. */
