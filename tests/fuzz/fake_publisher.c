@@ -8,7 +8,7 @@
 #include "base/fd.h"
 
 /* Changes to a message's descriptors; bits of a byte of the script. */
-enum { HONEST = 1, WITH_WAKE_SOCKET = 2, OF_EACH_SLOT = 4 };
+enum { HONEST = 1, WITH_WAKE_SOCKET = 2, OF_EACH_SLOT = 4, STREAMS_FOLLOW = 4 };
 
 void fake_init(struct fake_publisher *fake)
 {
@@ -205,7 +205,7 @@ void fake_send_packets(struct fake_publisher *fake, struct script *script,
                                               .memory_size = fake->packets.ring.size};
     fds[CF_PACKETS_FD_RING] = fake->packets.ring_fd;
     if (type == CF_MSG_PACKETS) {
-        message.packets.generation = fake->packet_generation;
+        message.packets.generation = fake->packet_generation + (kind & STREAMS_FOLLOW ? 1 : 0);
         fds[fd_count++] = fake->packets.page_fd;
         if (kind & WITH_WAKE_SOCKET) {
             message.packets.flags = CF_PACKETS_WAKE_SOCKET;

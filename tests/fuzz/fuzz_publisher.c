@@ -35,44 +35,46 @@ struct client {
     struct cf_map holds, packets; /* its pages, which it may write */
 };
 
+struct channel;
+
 struct play {
     struct script script;
+    struct channel *channel;
     struct client clients[CLIENTS];
 };
 
-/* Made once: a process has one channel for all inputs. */
-static cuframes_publisher_t *publisher;
-static cuframes_subscriber_t *honest;
-static int descriptors; /* of a channel with one subscriber, but for the packet generations */
-static cuframes_publisher_config_t config = {
-    .key = "fuzz",
-    .width = 32,
-    .height = 16,
-    .format = CUFRAMES_FORMAT_GRAYSCALE,
-    .ring_size = 8,
-    .max_holds = 2,
-    .max_subscribers = 1 + CLIENTS,
-    .memory = CUFRAMES_MEMORY_HOST,
-    .flags = CUFRAMES_PUBLISHER_NO_SOCKET,
-};
+/* One drops frames when its few slots are held, one waits for a moment and evicts. Made once: a
+ * process has these channels for all inputs. */
+static struct channel {
+    cuframes_policy_t policy;
+    cuframes_publisher_t *publisher;
+    cuframes_subscriber_t *honest;
+    cuframes_publisher_config_t config;
+    bool reads_packets; /* the honest one has met a key frame, where reading begins */
+} channels[2] = {{.policy = CUFRAMES_POLICY_DROP_OLDEST}, {.policy = CUFRAMES_POLICY_STRICT_WAIT}};
 
-static void set_streams(uint8_t kind)
+/* With one subscriber each, but for the packet generations. */
+static int descriptors;
+
+static void set_streams(const struct channel *channel, uint8_t kind)
 {
     const cuframes_stream_t streams[2] = {
         {.codec_id = 27, .codec_name = "h264", .width = 32 + kind, .height = 16},
         {.type = CUFRAMES_STREAM_AUDIO, .codec_id = 86018, .sample_rate = 8000, .channels = 1},
     };
 
-    FUZZ_REQUIRE(cuframes_publisher_set_streams(publisher, streams, 1 + (kind & 1)) == CUFRAMES_OK);
+    FUZZ_REQUIRE(cuframes_publisher_set_streams(channel->publisher, streams, 1 + (kind & 1)) ==
+                 CUFRAMES_OK);
 }
 
 /* Each packet generation that is kept has a descriptor of its parameters. */
 static int count_lasting_descriptors(void)
 {
-    return count_descriptors() - (int)publisher->packets->generation_count;
+    return count_descriptors() - (int)channels[0].publisher->packets->generation_count -
+           (int)channels[1].publisher->packets->generation_count;
 }
 
-static void make_channel(void)
+static void make_channel(struct channel *channel)
 {
     /* A ring that has to grow for what it is asked to keep, and can. */
     const cuframes_packet_ring_options_t packets = {.ring_slots = 8,
@@ -80,39 +82,57 @@ static void make_channel(void)
                                                     .max_packet_size = 1024,
                                                     .keep_ms = 20,
                                                     .max_data_size = 65536};
-    cuframes_subscriber_config_t wanted = {.consumer_name = "honest",
-                                           .mode = CUFRAMES_MODE_STRICT_ORDER};
+    const cuframes_subscriber_config_t wanted = {.consumer_name = "honest",
+                                                 .mode = CUFRAMES_MODE_STRICT_ORDER};
 
-    if (publisher)
+    /* Fewer slots than its subscribers may hold together, fewer places than clients. */
+    channel->config = (cuframes_publisher_config_t){.key = "fuzz",
+                                                    .width = 32,
+                                                    .height = 16,
+                                                    .format = CUFRAMES_FORMAT_GRAYSCALE,
+                                                    .ring_size = 4,
+                                                    .max_holds = 2,
+                                                    .max_subscribers = CLIENTS,
+                                                    .policy = channel->policy,
+                                                    .consumer_ack_timeout_ms = 3,
+                                                    .memory = CUFRAMES_MEMORY_HOST,
+                                                    .flags = CUFRAMES_PUBLISHER_NO_SOCKET};
+    FUZZ_REQUIRE(cuframes_publisher_create(&channel->config, &channel->publisher) == CUFRAMES_OK);
+    FUZZ_REQUIRE(cuframes_publisher_enable_packets(channel->publisher, &packets) == CUFRAMES_OK);
+    set_streams(channel, 0);
+    FUZZ_REQUIRE(cuframes_subscriber_create_from_fd(&wanted, channel_connect(channel->publisher),
+                                                    &channel->honest) == CUFRAMES_OK);
+    FUZZ_REQUIRE(cuframes_subscriber_enable_packets(channel->honest) == CUFRAMES_OK);
+    /* What was sent with the answers is closed by then. */
+    channel_settle(channel->publisher);
+}
+
+static void make_channels(void)
+{
+    if (channels[0].publisher)
         return;
     stray_descriptor();
-    FUZZ_REQUIRE(cuframes_publisher_create(&config, &publisher) == CUFRAMES_OK);
-    FUZZ_REQUIRE(cuframes_publisher_enable_packets(publisher, &packets) == CUFRAMES_OK);
-    set_streams(0);
-    FUZZ_REQUIRE(cuframes_subscriber_create_from_fd(&wanted, channel_connect(publisher), &honest) ==
-                 CUFRAMES_OK);
-    FUZZ_REQUIRE(cuframes_subscriber_enable_packets(honest) == CUFRAMES_OK);
-    /* What was sent with the answers is closed by then. */
-    channel_settle(publisher);
+    make_channel(&channels[0]);
+    make_channel(&channels[1]);
     descriptors = count_lasting_descriptors();
 }
 
 /* Publishes a frame that the honest subscriber must get. */
-static void publish(void)
+static void publish(struct channel *channel)
 {
     static int64_t pts;
     cuframes_frame_t *frame;
     void *data;
-    int err = cuframes_publisher_acquire(publisher, &data);
+    int err = cuframes_publisher_acquire(channel->publisher, &data);
 
-    /* The clients may hold what they were granted; there are two slots more than that. */
-    FUZZ_REQUIRE(err == CUFRAMES_OK || err == CUFRAMES_ERR_WOULD_BLOCK);
-    if (err)
+    /* Clients may hold what they were granted, for as long as the policy lets them. */
+    if (err == CUFRAMES_ERR_WOULD_BLOCK && channel->policy == CUFRAMES_POLICY_DROP_OLDEST)
         return;
+    FUZZ_REQUIRE(err == CUFRAMES_OK);
     memset(data, (int)++pts, 32 * 16);
-    FUZZ_REQUIRE(cuframes_publisher_publish(publisher, NULL, pts) == CUFRAMES_OK);
+    FUZZ_REQUIRE(cuframes_publisher_publish(channel->publisher, NULL, pts) == CUFRAMES_OK);
     do {
-        FUZZ_REQUIRE(cuframes_subscriber_next(honest, NULL, &frame, 2000) == CUFRAMES_OK);
+        FUZZ_REQUIRE(cuframes_subscriber_next(channel->honest, NULL, &frame, 2000) == CUFRAMES_OK);
         err = cuframes_frame_pts_ns(frame) == pts;
         FUZZ_REQUIRE(*(const uint8_t *)cuframes_frame_data(frame) ==
                      (uint8_t)cuframes_frame_pts_ns(frame));
@@ -121,7 +141,7 @@ static void publish(void)
 }
 
 /* Publishes a packet that the honest subscriber must get. */
-static void put(uint8_t kind)
+static void put(struct channel *channel, uint8_t kind)
 {
     uint8_t bytes[1024];
     const cuframes_packet_desc_t desc = {.data = bytes,
@@ -129,22 +149,20 @@ static void put(uint8_t kind)
                                          .pts_ns = CUFRAMES_NO_TIME,
                                          .dts_ns = CUFRAMES_NO_TIME,
                                          .flags = kind & 1 ? CUFRAMES_PKT_FLAG_KEY : 0};
-    static bool begun;
     cuframes_packet_t *packet = NULL;
     uint64_t seq;
     int err;
 
     memset(bytes, kind, sizeof(bytes));
-    FUZZ_REQUIRE(cuframes_publisher_send_packet(publisher, &desc, &seq) == CUFRAMES_OK);
-    /* Reading begins at a key frame. */
-    begun |= kind & 1;
-    if (!begun)
+    FUZZ_REQUIRE(cuframes_publisher_send_packet(channel->publisher, &desc, &seq) == CUFRAMES_OK);
+    channel->reads_packets |= kind & 1;
+    if (!channel->reads_packets)
         return;
-    err = cuframes_subscriber_next_packet(honest, &packet, 2000);
+    err = cuframes_subscriber_next_packet(channel->honest, &packet, 2000);
     FUZZ_REQUIRE(err == CUFRAMES_OK);
     FUZZ_REQUIRE(cuframes_packet_seq(packet) == seq && cuframes_packet_size(packet) == desc.size);
     FUZZ_REQUIRE(memcmp(cuframes_packet_data(packet), bytes, desc.size) == 0);
-    cuframes_subscriber_release_packet(honest, packet);
+    cuframes_subscriber_release_packet(channel->honest, packet);
 }
 
 static struct cf_message make_message(uint8_t kind)
@@ -155,7 +173,10 @@ static struct cf_message make_message(uint8_t kind)
     struct cf_message message = {.type = types[kind % 8]};
 
     if (message.type == CF_MSG_ATTACH)
-        message.attach = (struct cf_msg_attach){.flags = kind >> 3 & 3, .mode = kind >> 5 & 1};
+        message.attach = (struct cf_msg_attach){
+            .flags = kind >> 3 & 3, .mode = kind >> 5 & 1, .max_holds = kind >> 6};
+    if (message.type == CF_MSG_ATTACH && kind % 8 == 7)
+        strcpy(message.attach.name, kind & 8 ? "honest" : "no name");
     else if (message.type == CF_MSG_PACKETS_ENABLE)
         message.packets_enable.flags = kind >> 3 & 3;
     return message;
@@ -169,7 +190,7 @@ static void send_message(struct play *play, struct client *client)
 
     scribble(&play->script, bytes, size);
     send_raw(client->socket, bytes, size, NULL, 0);
-    channel_settle(publisher);
+    channel_settle(play->channel->publisher);
 }
 
 static void send_bytes(struct play *play, struct client *client)
@@ -182,7 +203,7 @@ static void send_bytes(struct play *play, struct client *client)
     scribble(&play->script, bytes, 32);
     send_raw(client->socket, bytes, 1 + take_byte(&play->script) % sizeof(bytes), fds,
              take_byte(&play->script) % 9);
-    channel_settle(publisher);
+    channel_settle(play->channel->publisher);
 }
 
 static void keep_page(int fd, size_t size, struct cf_map *page)
@@ -208,9 +229,20 @@ static void receive(struct client *client)
         close(fds[i]);
 }
 
+static void hold_everything(struct cf_hold_page *page)
+{
+    for (uint32_t i = 0; i < CUFRAMES_MAX_SLOTS; i++)
+        atomic_store(&page->holds[i], 1);
+}
+
 static void scribble_on_pages(struct play *play, struct client *client)
 {
-    if (take_byte(&play->script) % 4 == 0) {
+    const uint8_t what = take_byte(&play->script) % 8;
+
+    if (what == 7) {
+        if (client->holds.addr)
+            hold_everything(client->holds.addr);
+    } else if (what % 4 == 0) {
         if (client->packets.addr)
             scribble(&play->script, client->packets.addr, sizeof(struct cf_packet_page));
     } else if (client->holds.addr) {
@@ -230,7 +262,7 @@ static void do_step(struct play *play, enum step step)
     struct client *client = &play->clients[take_byte(&play->script) % CLIENTS];
 
     if (client->socket < 0 && step < STEP_PUBLISH) {
-        client->socket = channel_connect(publisher);
+        client->socket = channel_connect(play->channel->publisher);
         return;
     }
     switch (step) {
@@ -247,31 +279,32 @@ static void do_step(struct play *play, enum step step)
         scribble_on_pages(play, client);
         break;
     case STEP_CHANGE:
-        config.height ^= 16 ^ 32;
-        FUZZ_REQUIRE(cuframes_publisher_reconfigure(publisher, &config) == CUFRAMES_OK);
+        play->channel->config.height ^= 16 ^ 32;
+        FUZZ_REQUIRE(cuframes_publisher_reconfigure(play->channel->publisher,
+                                                    &play->channel->config) == CUFRAMES_OK);
         break;
     case STEP_LEAVE:
         leave(client);
         break;
     case STEP_PUT:
-        put(take_byte(&play->script));
+        put(play->channel, take_byte(&play->script));
         break;
     case STEP_STREAMS:
-        set_streams(take_byte(&play->script));
+        set_streams(play->channel, take_byte(&play->script));
         break;
     default:
-        publish();
+        publish(play->channel);
     }
 }
 
 /* When the clients are gone nothing of them is left: no subscriber, no hold, no descriptor. */
-static void check_end(void)
+static void check_end(const struct channel *channel)
 {
     const int64_t deadline = cf_now_ns() + 5 * CF_NS_PER_S;
     cuframes_publisher_stats_t stats;
 
     for (;;) {
-        FUZZ_REQUIRE(cuframes_publisher_stats(publisher, &stats) == CUFRAMES_OK);
+        FUZZ_REQUIRE(cuframes_publisher_stats(channel->publisher, &stats) == CUFRAMES_OK);
         if (stats.subscribers == 1 && stats.slots_held == 0 &&
             count_lasting_descriptors() == descriptors)
             return;
@@ -288,23 +321,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct play play = {.script = {data, data + size}};
 
-    make_channel();
+    make_channels();
+    play.channel = &channels[take_byte(&play.script) % 2];
     for (int i = 0; i < CLIENTS; i++)
         play.clients[i].socket = -1;
     for (int i = 0; i < MOST_STEPS && play.script.at < play.script.end; i++)
         do_step(&play, take_byte(&play.script) % STEP_COUNT);
     for (int i = 0; i < CLIENTS; i++)
         leave(&play.clients[i]);
-    publish();
-    check_end();
+    /* A generation that was prepared takes its place with this frame, for which the holds of those
+     * who left are to be gone. */
+    channel_settle(play.channel->publisher);
+    publish(play.channel);
+    check_end(play.channel);
     return 0;
 }
 
 size_t fuzz_seed(unsigned index, uint8_t *data)
 {
     /* Connect, then send an honest message (its type and "no changes"), and so on. */
-    static const uint8_t seeds[][32] = {
-        {STEP_CONNECT,
+    static const uint8_t seeds[][48] = {
+        {0,
+         STEP_CONNECT,
          0,
          STEP_SEND,
          0,
@@ -329,35 +367,19 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
          0,
          STEP_LEAVE,
          0},
-        {STEP_CONNECT, 0, STEP_SEND, 0, 2, 0, STEP_RECEIVE, 0, STEP_RECEIVE, 0},
-        {STEP_CONNECT, 1, STEP_SEND, 1, 3, 0, STEP_PUBLISH, 0, STEP_LEAVE, 1},
-        {STEP_CONNECT,
-         0,
-         STEP_CONNECT,
-         1,
-         STEP_SEND,
-         0,
-         0,
-         0,
-         STEP_SEND,
-         1,
-         0,
-         0,
-         STEP_RECEIVE,
-         1,
-         STEP_CHANGE,
-         0,
-         STEP_PUBLISH,
-         0,
-         STEP_RECEIVE,
-         1,
-         STEP_RECEIVE,
-         1,
-         STEP_PUBLISH,
+        {0, STEP_CONNECT, 0, STEP_SEND, 0, 2, 0, STEP_RECEIVE, 0, STEP_RECEIVE, 0},
+        {0, STEP_CONNECT, 1, STEP_SEND, 1, 3, 0, STEP_PUBLISH, 0, STEP_LEAVE, 1},
+        {0, STEP_CONNECT, 0, STEP_CONNECT,
+         1, STEP_SEND,    0, 0,
+         0, STEP_SEND,    1, 0,
+         0, STEP_RECEIVE, 1, STEP_CHANGE,
+         0, STEP_PUBLISH, 0, STEP_RECEIVE,
+         1, STEP_RECEIVE, 1, STEP_PUBLISH,
          0},
-        {STEP_CONNECT, 2, STEP_RAW, 2, 0, 200, 3, STEP_RECEIVE, 2},
+        {0, STEP_CONNECT, 2, STEP_RAW, 2, 0, 200, 3, STEP_RECEIVE, 2},
         /* Frames and packets; then packets alone; then a page of its own. */
-        {STEP_CONNECT,
+        {0,
+         STEP_CONNECT,
          0,
          STEP_SEND,
          0,
@@ -388,10 +410,45 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
          STEP_PUT,
          0,
          99},
-        {STEP_CONNECT, 1, STEP_SEND, 1,        16,       0, STEP_SEND, 1,          4, 0,
-         STEP_STREAMS, 1, 3,         STEP_PUT, 1,        1, STEP_SEND, 1,          5, 0,
-         STEP_SEND,    1, 5,         0,        STEP_PUT, 1, 255,       STEP_LEAVE, 1},
-        {STEP_CONNECT, 0, STEP_SEND, 0, 0, 2, 16, 0, 65, 80, 0, 1, STEP_RECEIVE, 0, STEP_PUBLISH,
+        {0, STEP_CONNECT, 1, STEP_SEND, 1,        16,       0, STEP_SEND, 1,          4,
+         0, STEP_STREAMS, 1, 3,         STEP_PUT, 1,        1, STEP_SEND, 1,          5,
+         0, STEP_SEND,    1, 5,         0,        STEP_PUT, 1, 255,       STEP_LEAVE, 1},
+        {0, STEP_CONNECT, 0, STEP_SEND, 0, 0, 2, 16, 0, 65, 80, 0, 1, STEP_RECEIVE, 0, STEP_PUBLISH,
+         0},
+        /* Somebody who holds everything, where frames are dropped and where they are waited for. */
+        {0,
+         STEP_CONNECT,
+         0,
+         STEP_SEND,
+         0,
+         128,
+         0,
+         STEP_RECEIVE,
+         0,
+         STEP_PUBLISH,
+         0,
+         STEP_SCRIBBLE,
+         0,
+         7,
+         STEP_PUBLISH,
+         0,
+         STEP_PUBLISH,
+         0,
+         STEP_PUBLISH,
+         0,
+         STEP_PUBLISH,
+         0,
+         STEP_PUBLISH,
+         0},
+        {1, STEP_CONNECT, 0, STEP_SEND,    0, 160,          0, STEP_RECEIVE,
+         0, STEP_PUBLISH, 0, STEP_PUBLISH, 0, STEP_PUBLISH, 0, STEP_PUBLISH,
+         0, STEP_PUBLISH, 0, STEP_PUBLISH, 0},
+        {1, STEP_CONNECT, 1, STEP_SEND, 1, 32, 0, STEP_CHANGE, 0, STEP_PUBLISH, 0, STEP_CHANGE, 0,
+         STEP_PUBLISH, 0, STEP_CHANGE, 0, STEP_PUBLISH, 0},
+        /* Names that are taken or none, more holds than there are, more subscribers. */
+        {0, STEP_CONNECT, 0, STEP_SEND, 0, 15,  0, STEP_CONNECT, 1, STEP_SEND, 1, 7,
+         0, STEP_CONNECT, 2, STEP_SEND, 2, 192, 0, STEP_CONNECT, 0, STEP_SEND, 0, 0,
+         0, STEP_CONNECT, 1, STEP_SEND, 1, 0,   0, STEP_CONNECT, 2, STEP_SEND, 2, 0,
          0},
     };
 
