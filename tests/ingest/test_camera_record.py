@@ -94,19 +94,25 @@ class CameraRecord(PacketTest):
     def test_another_picture_in_mid_stream(self):
         camera = Camera(self, "--gop", "25")
         source = self.start_logged(camera.url)
-        recorder = self.record(self.path("b.mp4"), "--wait", "20")
+        recorders = {kind: self.record(self.path("b." + kind), "--wait", "20")
+                     for kind in ("mp4", "mkv", "ts")}
         annexb = self.start("cat", "cam", "--packets", "--format", "annexb", "--wait", "20")
-        self.wait_for(lambda: os.path.exists(self.path("b.mp4")), "the recording")
+        for kind in recorders:
+            self.wait_for(lambda name="b." + kind: os.path.exists(self.path(name)), "the recording")
         time.sleep(1.5)
         self.assertEqual(camera.command("resize 640x360"), "OK")
-        self.wait_for(lambda: os.path.exists(self.path("b-2.mp4")), "the second file")
+        for kind in recorders:
+            self.wait_for(lambda name="b-2." + kind: os.path.exists(self.path(name)),
+                          "the second file")
         time.sleep(1.5)
-        _, err = self.end(recorder)
-        self.assertIn(b"the streams have changed", err)
+        for recorder in recorders.values():
+            _, err = self.end(recorder)
+            self.assertIn(b"the streams have changed", err)
         self.end(source)
-        for name, size in (("b.mp4", "320x240"), ("b-2.mp4", "640x360")):
-            self.assertEqual(self.size_of(self.path(name)), size)
-            self.assertEqual(self.decode(self.path(name)), "")
+        for kind in recorders:
+            for name, size in (("b.", "320x240"), ("b-2.", "640x360")):
+                self.assertEqual(self.size_of(self.path(name + kind)), size)
+                self.assertEqual(self.decode(self.path(name + kind)), "")
         # One stream with both, for whoever can follow.
         with open(self.path("b.h264"), "wb") as file:
             file.write(self.finish(annexb)[0])
@@ -120,6 +126,8 @@ class CameraRecord(PacketTest):
         recorders = [self.record(self.path(f"{i}.mkv"), "--wait", "20", "--duration", "1")
                      for i in range(3)]
         self.finish(self.framelog(10))
+        for packet in self.list_packets("--count", "20")[0]:
+            self.assertAlmostEqual(packet["capture"] / 1e9, time.time(), delta=30)
         for recorder in recorders:
             self.finish(recorder)
         for i in range(3):

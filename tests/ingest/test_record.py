@@ -137,19 +137,22 @@ class Recording(PacketTest):
         if subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
             self.skipTest("no mount namespace of its own here")
         source = self.live()
-        disk, kept = self.path("disk"), self.path("kept.mp4")
-        os.mkdir(disk)
-        script = (f"mount -t tmpfs -o size=160k none {disk} || exit 77; "
-                  f'"{ingest_test.CUFRAMES}" record cam {disk}/b.mp4; code=$?; '
-                  f"cp {disk}/b.mp4 {kept}; exit $code")
-        recorder = self.start("-Urm", "sh", "-c", script, program="unshare")
-        out, err = recorder.communicate(timeout=30)
-        if recorder.returncode == 77:
-            self.skipTest("no mounts here: " + err.decode())
-        self.assertEqual(recorder.returncode, 1, out)
-        self.assertIn(b"No space left on device", err)
-        self.assertEqual(self.decode(kept), "")
-        self.assertGreater(self.recorded_seconds(kept), 0.5)
+        recorders = {}
+        for kind in ("mp4", "mkv", "ts"):
+            disk, kept = self.path("disk-" + kind), self.path("kept." + kind)
+            os.mkdir(disk)
+            script = (f"mount -t tmpfs -o size=160k none {disk} || exit 77; "
+                      f'"{ingest_test.CUFRAMES}" record cam {disk}/b.{kind}; code=$?; '
+                      f"cp {disk}/b.{kind} {kept}; exit $code")
+            recorders[kept] = self.start("-Urm", "sh", "-c", script, program="unshare")
+        for kept, recorder in recorders.items():
+            out, err = recorder.communicate(timeout=30)
+            if recorder.returncode == 77:
+                self.skipTest("no mounts here: " + err.decode())
+            self.assertEqual(recorder.returncode, 1, out)
+            self.assertIn(b"No space left on device", err)
+            self.assertEqual(self.decode(kept), "")
+            self.assertGreater(self.recorded_seconds(kept), 0.5)
         self.end(source)
 
     def test_no_room_at_all(self):
@@ -166,15 +169,18 @@ class Recording(PacketTest):
     def test_the_publisher_ends_or_dies(self):
         for number in (signal.SIGTERM, signal.SIGKILL):
             source = self.live()
-            recorder = self.record(self.path(f"{number}.mp4"))
-            self.wait_for(lambda name=f"{number}.mp4": os.path.exists(self.path(name)), "the file")
+            paths = [self.path(f"{number}.{kind}") for kind in ("mp4", "mkv", "ts")]
+            recorders = [self.record(path) for path in paths]
+            for path in paths:
+                self.wait_for(lambda path=path: os.path.exists(path), "the file")
             time.sleep(1.2)
             source.send_signal(number)
             source.wait()
-            _, err = self.finish(recorder)
-            self.assertIn(b"the publisher has gone", err)
-            self.assertGreater(self.recorded_seconds(self.path(f"{number}.mp4")), 0.5)
-            self.assertEqual(self.decode(self.path(f"{number}.mp4")), "")
+            for path, recorder in zip(paths, recorders):
+                _, err = self.finish(recorder)
+                self.assertIn(b"the publisher has gone", err)
+                self.assertGreater(self.recorded_seconds(path), 0.5)
+                self.assertEqual(self.decode(path), "")
         self.leftovers |= {"cam.sock", "cam.lock"}
 
     def test_another_publisher(self):
@@ -190,6 +196,17 @@ class Recording(PacketTest):
         for name in ("b.mkv", "b-2.mkv"):
             self.assertEqual(self.decode(self.path(name)), "")
         self.end(source)
+
+    def test_two_pictures_and_their_sound(self):
+        one = self.clip("a.mp4", B_FRAMES, ["aac"])
+        other = self.clip("b.mp4", PLAIN, size="160x120")
+        source = self.path("two.mkv")
+        self.ffmpeg("-i", one, "-i", other, "-map", "0", "-map", "1", "-c", "copy", source)
+        names = ("c.mp4", "c.mkv", "c.ts")
+        for path in self.record_whole(source, *names, ingest=("--decode", "off")):
+            copy = self.remuxed(source, "copy-" + os.path.basename(path))
+            self.assertEqual(len(copy), 3)
+            self.same_packets(self.packets_of(path), copy)
 
     def test_ten_recorders(self):
         source = self.clip("a.mp4", B_FRAMES, ["aac"])

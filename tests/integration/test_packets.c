@@ -39,6 +39,29 @@ TEST(packets_arrive_as_they_were_published)
     CHECK_OK(cuframes_subscriber_release_packet(NULL, packet));
 }
 
+TEST(a_packet_has_its_wall_clock_time)
+{
+    cuframes_publisher_t *publisher = make_packet_publisher("cam", NULL);
+    cuframes_subscriber_t *reader = make_packet_reader("cam", 0, NULL);
+    cuframes_packet_desc_t sent = {.data = "packet",
+                                   .size = 6,
+                                   .flags = KEY,
+                                   .duration_ns = 40000000,
+                                   .capture_ns = INT64_C(1700000000123456789),
+                                   .capture_source = CUFRAMES_CLOCK_CAMERA};
+    cuframes_clock_source_t source = CUFRAMES_CLOCK_UNKNOWN;
+    cuframes_packet_t *packet = NULL;
+
+    CHECK_OK(cuframes_publisher_send_packet(publisher, &sent, NULL));
+    CHECK_OK(cuframes_subscriber_next_packet(reader, &packet, test_patience_ms()));
+    CHECK_EQ(cuframes_packet_capture_ns(packet, &source), INT64_C(1700000000123456789));
+    CHECK_EQ(source, CUFRAMES_CLOCK_CAMERA);
+    CHECK_EQ(cuframes_packet_duration(packet), INT64_C(40000000));
+    CHECK_OK(cuframes_subscriber_release_packet(reader, packet));
+    cuframes_subscriber_destroy(reader);
+    cuframes_publisher_destroy(publisher);
+}
+
 TEST(streams_are_described)
 {
     cuframes_publisher_t *publisher = make_packet_publisher("cam", NULL);
