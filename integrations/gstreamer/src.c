@@ -21,6 +21,8 @@ GST_DEBUG_CATEGORY_STATIC(gst_cuframes_src_debug);
 
 /* So long without a frame downstream is told that nothing comes. */
 #define GAP_INTERVAL (500 * GST_MSECOND)
+/* For frames that were given back to be free; longer than work on a GPU takes, shorter than a stop. */
+#define GPU_WAIT_MS 50
 
 G_DEFINE_TYPE_WITH_CODE(GstCuframesSrc, gst_cuframes_src, GST_TYPE_PUSH_SRC,
                         G_IMPLEMENT_INTERFACE(GST_TYPE_URI_HANDLER,
@@ -405,12 +407,30 @@ static GstFlowReturn wait_for_hold(GstCuframesSrc *self)
                : GST_FLOW_OK;
 }
 
+/*
+ * Frames that were given back behind work on the GPU count as held until that is done, and the
+ * descriptor does not tell when it is: the library waits for that, and not for long.
+ */
+static int next_of_library(GstCuframesSrc *self, cuframes_frame_t **frame)
+{
+    cuframes_subscriber_t *subscriber = self->reader.subscriber;
+    int error = cuframes_subscriber_next(subscriber, NULL, frame, 0);
+    cuframes_subscriber_stats_t stats;
+
+    if (error != CUFRAMES_ERR_WOULD_BLOCK || !self->context ||
+        cuframes_subscriber_stats(subscriber, &stats) != CUFRAMES_OK ||
+        stats.held < MAX(stats.max_holds, 1))
+        return error;
+    error = cuframes_subscriber_next(subscriber, NULL, frame, GPU_WAIT_MS);
+    return error == CUFRAMES_ERR_TIMEOUT ? CUFRAMES_ERR_TOO_MANY : error;
+}
+
 static GstFlowReturn next_frame(GstCuframesSrc *self, cuframes_frame_t **frame)
 {
     GstFlowReturn ret = GST_FLOW_OK;
 
     while (ret == GST_FLOW_OK) {
-        int error = cuframes_subscriber_next(self->reader.subscriber, NULL, frame, 0);
+        int error = next_of_library(self, frame);
 
         if (error == CUFRAMES_OK) {
             self->newest_frame_us = g_get_monotonic_time();

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-Frames in GPU memory in pipelines with GStreamer's CUDA elements, over the stand-in for the driver in
-$GST_CUDA: the same pictures in every way to them, and what is said of each way.
+Frames in GPU memory in pipelines with GStreamer's CUDA elements: the same pictures in every way to
+them, and what is said of each way. Over the stand-in for the driver in $GST_CUDA, or without that on
+the GPU of this machine, where those are tested too that need one.
 """
 import json
 import os
 import signal
 import subprocess
 import sys
+import unittest
+import zlib
 
 from gst_test import GstTest, REGISTRY, SKIPPED, TIMEOUT_S, main, picture_size
 
 FORMATS = {"nv12": "NV12", "yuv420p": "I420", "rgb": "RGB", "p010": "P010_10LE", "bgra": "BGRA"}
 CUDA = "video/x-raw(memory:CUDAMemory)"
 STAGED = "copied from GPU memory to host memory"
-GPU = {"LD_LIBRARY_PATH": os.environ["GST_CUDA"], "GST_REGISTRY": REGISTRY + "-cuda"}
+STANDIN = os.environ.get("GST_CUDA")
+GPU = {"GST_REGISTRY": REGISTRY + "-cuda", **({"LD_LIBRARY_PATH": STANDIN} if STANDIN else {})}
 
 
 class CudaTest(GstTest):
@@ -102,7 +106,7 @@ class Source(CudaTest):
         self.assertIn(STAGED, text)
 
     def test_thousands_of_frames_leave_nothing(self):
-        source = self.source("cam", "--memory", "cuda", "--size", "64x48", "--fps", "0")
+        source = self.source("cam", "--memory", "cuda", "--size", "64x48", "--fps", "2000")
         self.run_pipeline(f"cuframessrc key=cam num-buffers=3000 ! {CUDA} ! queue ! cudadownload "
                           "! video/x-raw ! fakesink")
         self.wait_for(lambda: not self.readers("cam"), "the reader to be gone")
@@ -120,6 +124,7 @@ class Source(CudaTest):
         self.assertIn(b"Got EOS", self.finish(pipeline)[0])
 
 
+@unittest.skipUnless(STANDIN, "machines as only the stand-in can be")
 class Refusals(CudaTest):
     def test_no_driver(self):
         self.env.update(LD_LIBRARY_PATH="", GST_REGISTRY=REGISTRY, CUFRAMES_LIBCUDA="/nowhere.so")
@@ -201,6 +206,77 @@ class Sink(CudaTest):
             self.assertEqual(self.memory("cam"), memory)
             self.end(pipeline, number=signal.SIGINT)
         self.end(reader)
+
+
+@unittest.skipIf(STANDIN, "only a GPU runs kernels and decodes")
+class OnGpu(CudaTest):
+    def converter(self, elements, source, name):
+        """A pipeline that writes what the GPU made of every frame of the channel."""
+        return self.launch(f"cuframessrc key=cam mode=order {source} ! {CUDA} ! {elements} ! "
+                           f"cudadownload ! video/x-raw ! filesink location={self.path(name)}")
+
+    def test_kernels_read_frames_in_place(self):
+        """Textures over frames of the channel give what those over GStreamer's own memory give."""
+        for elements in (f"cudascale ! {CUDA},width=640,height=360",
+                         f"cudaconvert ! {CUDA},format=RGBA"):
+            with self.subTest(elements=elements):
+                self.need_elements(elements.split()[0])
+                source = self.waiting_source(30, "--memory", "cuda", "--size", "1280x720")
+                here = self.converter(elements, "", "here")
+                there = self.converter(elements, "memory=host ! cudaupload", "there")
+                for process in (here, there, source):
+                    self.finish(process)
+                with open(self.path("here"), "rb") as one, open(self.path("there"), "rb") as other:
+                    pictures = one.read()
+                    self.assertGreater(len(pictures), 30 * 640 * 360)
+                    self.assertEqual(zlib.crc32(pictures), zlib.crc32(other.read()))
+
+    def test_kernels_write_into_slots(self):
+        self.need_elements("cudaconvert")
+        text = self.publish_converted()
+        self.assertNotIn("copied", text)
+
+    def publish_converted(self):
+        reader = self.start("sub", "cam", "--checksum", self.path("sums"))
+        text = self.run_pipeline("videotestsrc num-buffers=60 is-live=true ! video/x-raw,format=NV12,"
+                                 f"width=1280,height=720 ! cudaupload ! cudaconvert ! {CUDA},format=BGRA ! "
+                                 "cuframessink key=cam")
+        self.finish(reader)
+        self.assertTrue(self.checksums(self.path("sums")))
+        return text
+
+    def test_the_decoder_writes_into_slots(self):
+        self.need_elements("nvh264dec")
+        with open(os.environ["GST_CLIP"] + ".crc", encoding="ascii") as file:
+            expected = [int(line.split(",")[-1], 16) for line in file if not line.startswith("#")]
+        reader = self.start("sub", "cam", "--mode", "order", "--checksum", self.path("sums"))
+        text = self.run_pipeline(f"filesrc location={os.environ['GST_CLIP']}.h264 ! h264parse ! "
+                                 f"nvh264dec ! {CUDA} ! cuframessink key=cam policy=wait "
+                                 "ack-timeout=10000")
+        self.finish(reader)
+        seen = self.checksums(self.path("sums"))
+        print(text[-400:], len(seen), "pictures seen of", len(expected))
+        self.assertGreaterEqual(len(seen), 50)
+        for seq, checksum in seen.items():
+            self.assertEqual(checksum, expected[seq], seq)
+
+    def memory_used(self):
+        return int(subprocess.run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"],
+                                  check=True, capture_output=True).stdout.split()[0])
+
+    def test_memory_does_not_grow(self):
+        source = self.source("cam", "--memory", "cuda", "--size", "1920x1080", "--fps", "0")
+        pipeline = self.launch(f"cuframessrc key=cam num-buffers=40000 ! {CUDA} ! queue ! cudadownload "
+                               "! video/x-raw ! fakesink sync=false")
+        self.wait_for_reading("cam", 1000)
+        before = self.memory_used()
+        self.wait_for_reading("cam", 8000)
+        after = self.memory_used()
+        received = self.readers("cam")[0]["received"]
+        self.end(pipeline, number=signal.SIGINT)
+        self.end(source)
+        print("GPU memory", before, "MiB, and", after, "MiB", received, "frames later")
+        self.assertLessEqual(after, before + 8)
 
 
 def have_cuda_elements():
