@@ -27,7 +27,7 @@ struct offer_stats {
     uint64_t frames;  /* taken from the channel */
     uint64_t sent;    /* to clients: one frame to two clients counts twice */
     uint64_t copied;  /* frames, once for all clients */
-    uint64_t missed;  /* not sent to a client: it had its bound, did not read, or no copy could be made */
+    uint64_t missed;  /* not sent: a client had its bound or did not read, or there was no copy */
     uint64_t clients; /* that ever came */
     uint64_t dropped; /* clients disconnected for what they sent */
 };
