@@ -362,10 +362,10 @@ def test_a_tensor_is_a_view_and_keeps_its_frame(how):
     gc.collect()
 
 
-@pytest.mark.parametrize("how", READERS)
+@pytest.mark.parametrize("how", ["torch", "cupy", "jax"])
 def test_a_tensor_on_the_second_gpu(how):
-    """Whichever GPU is the current one, and though all see both."""
-    module = library(how.split()[0])
+    """By DLPack, whichever GPU is the current one. The CUDA array interface cannot name the GPU."""
+    module = library(how)
     take = READERS[how](module)
     picture = picture_of("grayscale", 3)
     with channel() as pub:
