@@ -9,8 +9,8 @@
 
 /* Milliseconds that one wait lasts before the application is asked whether it wants to stop. */
 #define SLICE_MS 100
-/* An answer may take longer, for the publisher may be busy: who asks again and again waits twice as
- * long each time, up to this. */
+/* An answer may take longer, for the publisher may be busy: who asks what a channel is waits twice
+ * as long each time, up to this. */
 #define ANSWER_SLICE_MS 1000
 /* For an answer when nothing is said. */
 #define ANSWER_US 1000000
@@ -175,22 +175,29 @@ int ff_cuframes_look(AVFormatContext *s, const char *runtime_dir, const char *ke
     }
 }
 
-int ff_cuframes_attach(AVFormatContext *s, cuframes_subscriber_config_t *config, int64_t deadline,
-                       cuframes_subscriber_t **subscriber)
+static int wants_to_stop(void *opaque)
 {
-    int32_t slice_ms = SLICE_MS;
+    return ff_cuframes_interrupted(opaque);
+}
+
+int ff_cuframes_attach(AVFormatContext *s, cuframes_subscriber_config_t *config,
+                       int64_t open_timeout, int64_t deadline, cuframes_subscriber_t **subscriber)
+{
+    int32_t left_ms = deadline == INT64_MAX ? -1 : slice_of(deadline, INT32_MAX);
+    const cuframes_connect_options_t connect = {
+        .stop = wants_to_stop,
+        .user = s,
+        .answer_timeout_ms = open_timeout == 0 ? left_ms : 0,
+    };
     int err;
 
-    do {
-        config->connect_timeout_ms = slice_of(deadline, slice_ms);
-        err = cuframes_subscriber_create(config, subscriber);
-        if (err == CUFRAMES_OK)
-            return 0;
-        if (ff_cuframes_interrupted(s))
-            return AVERROR_EXIT;
-        slice_ms = FFMIN(2 * slice_ms, ANSWER_SLICE_MS);
-    } while (err == CUFRAMES_ERR_TIMEOUT && av_gettime_relative() < deadline);
-    return ff_cuframes_fail(s, err, s->url);
+    config->connect = &connect;
+    config->connect_timeout_ms = open_timeout == 0 ? 0 : left_ms;
+    err = cuframes_subscriber_create(config, subscriber);
+    config->connect = NULL;
+    if (err == CUFRAMES_OK)
+        return 0;
+    return ff_cuframes_interrupted(s) ? AVERROR_EXIT : ff_cuframes_fail(s, err, s->url);
 }
 
 static int is_listed(const char *runtime_dir, const char *key)

@@ -53,9 +53,9 @@ int64_t ff_cuframes_open_deadline(int64_t open_timeout, int64_t timeout);
 int ff_cuframes_look(AVFormatContext *s, const char *runtime_dir, const char *key, int may_come,
                      int64_t deadline, cuframes_channel_report_t **report);
 
-/* Attaches as `config` says to a channel that was looked at, by the same deadline. */
-int ff_cuframes_attach(AVFormatContext *s, cuframes_subscriber_config_t *config, int64_t deadline,
-                       cuframes_subscriber_t **subscriber);
+/* Attaches as `config` says, by a deadline of ff_cuframes_open_deadline(). */
+int ff_cuframes_attach(AVFormatContext *s, cuframes_subscriber_config_t *config,
+                       int64_t open_timeout, int64_t deadline, cuframes_subscriber_t **subscriber);
 
 /* How a stream ends whose publisher is gone: AVERROR_EOF if it closed the channel, else an error. */
 int ff_cuframes_end(AVFormatContext *s, const char *runtime_dir, const char *key);

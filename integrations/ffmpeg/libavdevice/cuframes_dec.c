@@ -119,7 +119,8 @@ static int attach(AVFormatContext *s)
     c->running = report->stats.newest_ns != CUFRAMES_NO_TIME;
     ret = choose_memory(s, &report->info, &config);
     cuframes_channel_report_free(report);
-    return ret < 0 ? ret : ff_cuframes_attach(s, &config, deadline, &c->subscriber);
+    return ret < 0 ? ret
+                   : ff_cuframes_attach(s, &config, c->open_timeout, deadline, &c->subscriber);
 }
 
 /* What the channel is now: it can differ after a change of generation, and after a reconnect. */

@@ -76,7 +76,6 @@ static int begin(AVFormatContext *s, const cuframes_packet_options_t *options, i
 static int attach(AVFormatContext *s, int64_t deadline)
 {
     Packets *c = s->priv_data;
-    cuframes_channel_report_t *report = NULL;
     cuframes_subscriber_config_t config = {
         .key = c->key,
         .consumer_name = c->name,
@@ -88,10 +87,9 @@ static int attach(AVFormatContext *s, int64_t deadline)
         .start = c->start == START_OLDEST ? CUFRAMES_PACKETS_FROM_OLDEST_KEY
                                           : CUFRAMES_PACKETS_FROM_NEWEST_KEY,
     };
-    int ret = ff_cuframes_look(s, c->runtime_dir, c->key, c->open_timeout != 0, deadline, &report);
+    int ret = ff_cuframes_attach(s, &config, c->open_timeout, deadline, &c->subscriber);
 
-    cuframes_channel_report_free(report);
-    if (ret < 0 || (ret = ff_cuframes_attach(s, &config, deadline, &c->subscriber)) < 0)
+    if (ret < 0)
         return ret;
     if (c->pre_roll > 0) {
         options.start = CUFRAMES_PACKETS_FROM_PRE_ROLL;
