@@ -120,7 +120,7 @@ run_suites "Concurrent tests, with the thread sanitizer" test-tsan 600 build-tsa
 # Lines that tests want to be read also when they pass.
 export CUFRAMES_TEST_REPORT=$logs/report.txt
 rm -f "$CUFRAMES_TEST_REPORT"
-run_suites "As installed" test 1200 build
+run_suites "As installed" test 1200 build --no-suite ffmpeg-matrix
 CUFRAMES_TEST_SECONDS=60 run_program \
     "Deaths at random, for a minute" soak 300 "$root/build/tests/crash/test_soak"
 cat "$CUFRAMES_TEST_REPORT" 2>/dev/null || true

@@ -61,6 +61,26 @@ class Gpu(FFmpegTest):
         self.assertEqual(got, expected)
         self.assertEqual(closing, (30, 0, 0))
 
+    def test_two_inputs_are_on_one_device(self):
+        """The second finds the GPU's context as the first has left it."""
+        keys = ("one", "two")
+        sources = [self.gpu_source(key=key) for key in keys]
+        cats = [self.start("cat", key, "--format", "raw", "--frames", "30", "--wait", "20") for key in keys]
+        reader = self.start_ff("-open_timeout", "20", "-holds", "28", "-i", "cuframes://one",
+                               "-open_timeout", "20", "-holds", "28", "-i", "cuframes://two",
+                               "-map", "0", "-map", "1", "-fps_mode", "passthrough", "-vf", DOWNLOAD,
+                               "-f", "framemd5", "-")
+        out, _ = self.finish(reader)
+        raw = [self.finish(cat)[0] for cat in cats]
+        for source in sources:
+            self.finish(source)
+        lines = [line.split(",") for line in out.decode().splitlines() if not line.startswith("#")]
+        size = 64 * 48 * 3 // 2
+        for i in (0, 1):
+            self.assertEqual([words[-1].strip() for words in lines if int(words[0]) == i],
+                             [hashlib.md5(raw[i][at:at + size]).hexdigest()
+                              for at in range(0, 30 * size, size)])
+
     def test_published_from_the_gpu(self):
         source = self.gpu_source()
         cats = [self.start("cat", key, "--format", "raw", "--frames", "30", "--wait", "20")
