@@ -47,6 +47,19 @@ static bool is_key(const AVFrame *frame)
 #endif
 }
 
+static uint32_t interlacing(const AVFrame *frame)
+{
+#ifdef AV_FRAME_FLAG_INTERLACED
+    const bool interlaced = frame->flags & AV_FRAME_FLAG_INTERLACED;
+    const bool top_first = frame->flags & AV_FRAME_FLAG_TOP_FIELD_FIRST;
+#else
+    const bool interlaced = frame->interlaced_frame, top_first = frame->top_field_first;
+#endif
+
+    return interlaced ? CUFRAMES_FRAME_INTERLACED | (top_first ? CUFRAMES_FRAME_TOP_FIELD_FIRST : 0)
+                      : 0;
+}
+
 static bool is_corrupt(const AVFrame *frame)
 {
     return (frame->flags & AV_FRAME_FLAG_CORRUPT) || frame->decode_error_flags;
@@ -62,7 +75,7 @@ static cuframes_frame_meta_t describe(const struct output *output, const AVFrame
     meta.packet_seq = stamp->packet_seq;
     meta.flags = (is_key(frame) ? CUFRAMES_FRAME_KEY : 0) |
                  (stamp->packet_known ? CUFRAMES_FRAME_PACKET : 0) |
-                 (is_corrupt(frame) ? CUFRAMES_FRAME_CORRUPT : 0) |
+                 (is_corrupt(frame) ? CUFRAMES_FRAME_CORRUPT : 0) | interlacing(frame) |
                  (output->breaks != output->breaks_told ? CUFRAMES_FRAME_DISCONTINUITY : 0);
     meta.crop = (cuframes_rect_t){
         .x = (int32_t)frame->crop_left,

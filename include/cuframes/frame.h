@@ -32,7 +32,10 @@ enum {
     CUFRAMES_FRAME_CORRUPT = 1u << 1,    /**< the decoder reported damage */
     CUFRAMES_FRAME_GENERATION = 1u << 2, /**< first frame this subscriber sees of a generation */
     CUFRAMES_FRAME_KEY = 1u << 3,        /**< decoded from a key frame */
-    CUFRAMES_FRAME_PACKET = 1u << 4      /**< cuframes_frame_packet_seq() is known */
+    CUFRAMES_FRAME_PACKET = 1u << 4,     /**< cuframes_frame_packet_seq() is known */
+    /** Two fields, taken one after the other: the rows with even numbers, and the others. */
+    CUFRAMES_FRAME_INTERLACED = 1u << 5,
+    CUFRAMES_FRAME_TOP_FIELD_FIRST = 1u << 6 /**< of an interlaced one the even rows are older */
 };
 
 /** Where a capture time comes from. */

@@ -64,7 +64,8 @@ gboolean gst_cuframes_picture_equal(const GstCuframesPicture *a, const GstCufram
 {
     return a->format == b->format && a->width == b->width && a->height == b->height &&
            a->fps_num == b->fps_num && a->fps_den == b->fps_den && a->par_num == b->par_num &&
-           a->par_den == b->par_den && a->cuda == b->cuda && color_equal(&a->color, &b->color);
+           a->par_den == b->par_den && a->cuda == b->cuda && a->interlaced == b->interlaced &&
+           color_equal(&a->color, &b->color);
 }
 
 static gboolean color_known(const cuframes_color_t *color)
@@ -126,6 +127,8 @@ GstCaps *gst_cuframes_picture_to_caps(const GstCuframesPicture *picture)
         info.par_n = picture->par_num;
         info.par_d = picture->par_den;
     }
+    if (picture->interlaced)
+        info.interlace_mode = GST_VIDEO_INTERLACE_MODE_MIXED;
     caps = gst_video_info_to_caps(&info);
     /* Where chroma samples lie is not part of a channel's description. */
     gst_structure_remove_field(gst_caps_get_structure(caps, 0), "chroma-site");
@@ -134,6 +137,19 @@ GstCaps *gst_cuframes_picture_to_caps(const GstCuframesPicture *picture)
     if (picture->cuda)
         gst_caps_set_features_simple(caps, gst_caps_features_new(GST_CUFRAMES_CUDA_FEATURE, NULL));
     return caps;
+}
+
+/* Not fields in buffers of their own. */
+static gboolean is_whole_frames(const GstVideoInfo *info)
+{
+    switch (GST_VIDEO_INFO_INTERLACE_MODE(info)) {
+    case GST_VIDEO_INTERLACE_MODE_PROGRESSIVE:
+    case GST_VIDEO_INTERLACE_MODE_INTERLEAVED:
+    case GST_VIDEO_INTERLACE_MODE_MIXED:
+        return TRUE;
+    default:
+        return FALSE;
+    }
 }
 
 gboolean gst_cuframes_picture_from_caps(const GstCaps *caps, const GstVideoInfo *info,
@@ -145,8 +161,10 @@ gboolean gst_cuframes_picture_from_caps(const GstCaps *caps, const GstVideoInfo 
                                .cuda = gst_caps_features_contains(gst_caps_get_features(caps, 0),
                                                                   GST_CUFRAMES_CUDA_FEATURE)};
 
-    if (!gst_cuframes_format_from_gst(GST_VIDEO_INFO_FORMAT(info), &made.format))
+    if (!gst_cuframes_format_from_gst(GST_VIDEO_INFO_FORMAT(info), &made.format) ||
+        !is_whole_frames(info))
         return FALSE;
+    made.interlaced = GST_VIDEO_INFO_IS_INTERLACED(info);
     if (GST_VIDEO_INFO_FPS_N(info) > 0) {
         made.fps_num = GST_VIDEO_INFO_FPS_N(info);
         made.fps_den = GST_VIDEO_INFO_FPS_D(info);

@@ -29,7 +29,8 @@ typedef struct {
     gint fps_num, fps_den; /* 0/0 = unknown */
     gint par_num, par_den; /* 0/0 = unknown */
     cuframes_color_t color;
-    gboolean cuda; /* in GPU memory */
+    gboolean cuda;       /* in GPU memory */
+    gboolean interlaced; /* some frames, which say so themselves */
 } GstCuframesPicture;
 
 gboolean gst_cuframes_picture_equal(const GstCuframesPicture *a, const GstCuframesPicture *b);

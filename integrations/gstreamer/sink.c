@@ -161,6 +161,19 @@ static void set_crop(GstBuffer *buffer, cuframes_frame_meta_t *meta)
             (cuframes_rect_t){(gint)crop->x, (gint)crop->y, (gint)crop->width, (gint)crop->height};
 }
 
+static guint32 interlacing(const GstVideoInfo *info, GstBuffer *buffer)
+{
+    gboolean all = GST_VIDEO_INFO_INTERLACE_MODE(info) == GST_VIDEO_INTERLACE_MODE_INTERLEAVED;
+
+    if (!all && !(GST_VIDEO_INFO_IS_INTERLACED(info) &&
+                  GST_BUFFER_FLAG_IS_SET(buffer, GST_VIDEO_BUFFER_FLAG_INTERLACED)))
+        return 0;
+    if (GST_BUFFER_FLAG_IS_SET(buffer, GST_VIDEO_BUFFER_FLAG_TFF) ||
+        (all && GST_VIDEO_INFO_FIELD_ORDER(info) == GST_VIDEO_FIELD_ORDER_TOP_FIELD_FIRST))
+        return CUFRAMES_FRAME_INTERLACED | CUFRAMES_FRAME_TOP_FIELD_FIRST;
+    return CUFRAMES_FRAME_INTERLACED;
+}
+
 static cuframes_frame_meta_t describe(GstCuframesSink *self, GstBuffer *buffer)
 {
     GstClockTime time = gst_segment_to_running_time(&GST_BASE_SINK(self)->segment, GST_FORMAT_TIME,
@@ -173,6 +186,7 @@ static cuframes_frame_meta_t describe(GstCuframesSink *self, GstBuffer *buffer)
         meta.flags |= CUFRAMES_FRAME_DISCONTINUITY;
     if (GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_CORRUPTED))
         meta.flags |= CUFRAMES_FRAME_CORRUPT;
+    meta.flags |= interlacing(&self->info, buffer);
     set_crop(buffer, &meta);
     return meta;
 }

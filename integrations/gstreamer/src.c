@@ -54,6 +54,10 @@ static GstCuframesPicture describe(GstCuframesSrc *self, const cuframes_frame_t 
                                   .cuda = cuframes_frame_memory(frame) == CUFRAMES_MEMORY_CUDA};
     cuframes_channel_info_t info;
 
+    /* Once some are, the caps allow for it until the channel changes. */
+    picture.interlaced = (cuframes_frame_flags(frame) & CUFRAMES_FRAME_INTERLACED) ||
+                         (self->have_caps && self->picture.interlaced &&
+                          self->generation == cuframes_frame_generation(frame));
     cuframes_frame_size(frame, &picture.width, &picture.height);
     cuframes_frame_color(frame, &picture.color);
     if (cuframes_subscriber_info(self->reader.subscriber, &info) == CUFRAMES_OK) {
@@ -300,6 +304,10 @@ static void stamp(GstCuframesSrc *self, GstBuffer *buffer, const cuframes_frame_
         GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DISCONT | GST_BUFFER_FLAG_RESYNC);
     if (flags & CUFRAMES_FRAME_CORRUPT)
         GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_CORRUPTED);
+    if (flags & CUFRAMES_FRAME_INTERLACED)
+        GST_BUFFER_FLAG_SET(
+            buffer, GST_VIDEO_BUFFER_FLAG_INTERLACED |
+                        (flags & CUFRAMES_FRAME_TOP_FIELD_FIRST ? GST_VIDEO_BUFFER_FLAG_TFF : 0));
     self->discontinuity = FALSE;
     gst_cuframes_meta_attach(buffer, frame);
 }

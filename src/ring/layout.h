@@ -67,7 +67,8 @@ enum cf_ring_state {
 /* What a publisher can say of a frame; the other flags are made by the subscriber. */
 #define CF_FRAME_FLAGS                                                                             \
     ((uint32_t)(CUFRAMES_FRAME_DISCONTINUITY | CUFRAMES_FRAME_CORRUPT | CUFRAMES_FRAME_KEY |       \
-                CUFRAMES_FRAME_PACKET))
+                CUFRAMES_FRAME_PACKET | CUFRAMES_FRAME_INTERLACED |                                \
+                CUFRAMES_FRAME_TOP_FIELD_FIRST))
 
 /* One slot's frame. Everything but `seq` is plain data under the hold protocol: the publisher
  * writes it only while `seq` is invalid and nobody holds the slot. */

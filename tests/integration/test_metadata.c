@@ -36,7 +36,8 @@ TEST(everything_that_is_said_arrives)
         .pts_ns = -123456789,
         .capture_ns = INT64_C(1700000000123456789),
         .capture_source = CUFRAMES_CLOCK_CAMERA,
-        .flags = CUFRAMES_FRAME_CORRUPT | CUFRAMES_FRAME_KEY | CUFRAMES_FRAME_DISCONTINUITY,
+        .flags = CUFRAMES_FRAME_CORRUPT | CUFRAMES_FRAME_KEY | CUFRAMES_FRAME_DISCONTINUITY |
+                 CUFRAMES_FRAME_INTERLACED | CUFRAMES_FRAME_TOP_FIELD_FIRST,
         .color = {1, 9, 16, CUFRAMES_RANGE_FULL},
         .crop = {3, 5, 40, 30},
         .user_data = blob,

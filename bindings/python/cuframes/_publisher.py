@@ -92,7 +92,7 @@ class Buffer(_cuframes.Buffer):
     metadata: Any = None
     """Goes with the frame: bytes, or anything that JSON can say; at most 1024 bytes."""
     flags: int = 0
-    """Bits of FrameFlags: DISCONTINUITY, CORRUPT, KEY."""
+    """Bits of FrameFlags: DISCONTINUITY, CORRUPT, KEY, INTERLACED, TOP_FIELD_FIRST."""
     color: Any = None
     """How to read the colours, where that differs from the channel's."""
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)

@@ -81,6 +81,10 @@ class FrameFlags(enum.IntFlag):
     """Decoded from a key frame."""
     PACKET = 16
     """Frame.packet_seq is known."""
+    INTERLACED = 32
+    """Two fields, taken one after the other: the rows with even numbers, and the others."""
+    TOP_FIELD_FIRST = 64
+    """Of an interlaced frame the even rows are older."""
 
 
 @dataclasses.dataclass(frozen=True)
