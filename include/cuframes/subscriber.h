@@ -117,7 +117,7 @@ CUFRAMES_API int cuframes_subscriber_destroy(cuframes_subscriber_t *subscriber);
  * timeout_ms: below 0 waits for ever; 0 returns WOULD_BLOCK when there is nothing; above 0
  * returns TIMEOUT. Other errors: TOO_MANY (as many frames are held as were granted; release one);
  * DISCONNECTED (the publisher closed or died, and reconnect is off); EVICTED (told once; with
- * reconnect the next call attaches again); PROTOCOL (the publisher says what cannot be).
+ * reconnect the next call attaches again; may take 50 ms longer, for the publisher's reason); PROTOCOL (the publisher says what cannot be).
  */
 CUFRAMES_API int cuframes_subscriber_next(cuframes_subscriber_t *subscriber, void *stream,
                                           cuframes_frame_t **frame, int32_t timeout_ms);
