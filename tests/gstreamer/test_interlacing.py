@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Interlaced pictures through a channel: what sinks are told, sources tell."""
 import re
+import shutil
 import signal
+import subprocess
 
 from gst_test import GstTest, main
 
@@ -17,6 +19,9 @@ class Interlacing(GstTest):
         text = self.run_pipeline("cuframessrc key=cam num-buffers=5 ! identity silent=false ! fakesink",
                                  "-v")
         self.end(sink, number=signal.SIGINT)
+        return self.said(text)
+
+    def said(self, text):
         caps = re.search(r"GstCuframesSrc:cuframessrc0.GstPad:src: caps = (.*)", text).group(1)
         flags = [int(word, 16) & (INTERLACED | TOP_FIELD_FIRST)
                  for word in re.findall(r"flags: ([0-9a-f]{8}) .* 0x", text)]
@@ -37,6 +42,21 @@ class Interlacing(GstTest):
         caps, flags = self.through("interlace-mode=mixed")
         self.assertIn("interlace-mode=(string)progressive", caps)
         self.assertEqual(flags, {0})
+
+    def test_what_the_decoder_says(self):
+        if not shutil.which("ffmpeg"):
+            self.skipTest("ffmpeg is not there")
+        clip = self.path("clip.mp4")
+        subprocess.run(["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=50",
+                        "-vf", "interlace", "-frames:v", "30", "-c:v", "libx264", "-flags",
+                        "+ilme+ildct", "-x264opts", "tff=1", clip], check=True)
+        ingest = self.start("ingest", clip, "--key", "cam", "--loop", "--realtime", "--decode", "cpu")
+        text = self.run_pipeline("cuframessrc key=cam num-buffers=5 ! identity silent=false ! fakesink",
+                                 "-v")
+        self.end(ingest)
+        caps, flags = self.said(text)
+        self.assertIn("interlace-mode=(string)mixed", caps)
+        self.assertEqual(flags, {INTERLACED | TOP_FIELD_FIRST})
 
     def test_progressive(self):
         caps, flags = self.through("interlace-mode=progressive")
