@@ -225,18 +225,24 @@ static size_t seed_option(uint8_t *data, size_t command, const struct option_row
 
 #ifdef WITH_INGEST
 static const char *const ingest_lines[] = {
-    "file:clip.mp4\n--key\ncam\n--loop\n--realtime\n--fps\n12.5\n--size\n64x48\n--format\nnv12",
-    "rtsp://user:pass%20word@camera:554/path\n--url-file\nurl\n--key\ncam\n--transport\nudp\n"
+    "\nfile:clip.mp4\n--key\ncam\n--loop\n--realtime\n--fps\n12.5\n--size\n64x48\n--format\nnv12",
+    "rtsp://user:pass%20word@camera:554/path\n--url-file\nurl\n--key\ncam\n--rtsp-transport\nudp\n"
     "--timeout\n5\n--reconnect\n--stats-interval\n10\n-v\n--log\ndebug",
+    "\n--url-file\nurl\n--key\ncam",
     "\n--url-env\nCUFRAMES_FUZZ_URL\n-k\ncam\n--input-format\nrtsp\n--input-option\nbuffer_size=1\n"
     "--policy\nwait\n--ack-timeout-ms\n0\n--slots\n8\n--threads\n2\n--wait-subscribers\n1",
-    "\nrtsp://a:b@c/"
-    "\n--key\ncam\n--output\nsmall:size=320x180,fps=5\n--output\nkey=thumb,format=rgb\n"
-    "--memory\nhost\n--decode\ncpu\n--gpu\n0",
+    "\nrtsp://a:b@c/\n--key\ncam\n--output\nsmall=320x180@5\n--output\n"
+    "thumb=64x48,format=rgb,memory=host\n--memory\nhost\n--decode\ncpu",
+    "\nrtsp://c/\n--key\ncam\n--output\nsmall=320x180\n--output\nsmall=64x48",
+    "\nrtsp://c/\n--key\ncam\n--output\nsmall=320x180,memory=cuda\n--decode\nauto\n--gpu\n0",
     "\n/dev/video0\n--key=cam\n--socket-mode\n0660\n--socket-group\nroot\n--allow-user\nroot\n"
     "--allow-user\n0\n--runtime-dir\n/tmp\n--decode\non-demand\n--on-demand-stop\n3",
-    "\n--rtsp\nrtsp://c/\n--key\ncam\n--ring\n6\n--scale\n64x48\n--cuda-device\n0\n--verbose\n"
-    "--packet-ring\n--packet-streams\nvideo\n--packet-keep\n5\n--no-packets\n--no-reconnect",
+    "\n--key\ncam\n--ring\n6\n--scale\n64x48\n--verbose\n--packet-streams\nvideo\n--packet-"
+    "keep\n5\n"
+    "--no-reconnect\n--\nrtsp://c/",
+    "\n--rtsp\nrtsp://c/\n--key\ncam\n--decode\noff",
+    "\n--rtsp\nrtsp://c/\n--key\ncam\n--decode\noff\n--no-packets\n--fps\n3",
+    "\n--rtsp\nrtsp://c/\n--key\ncam\n--decode\noff\n--decode\ncpu",
     "\n--help",
 };
 #endif

@@ -17,7 +17,7 @@
 #include "wire/group_message.h"
 #include "wire/record.h"
 
-enum { RANKS = 3, STRANGERS = 2, PEERS = RANKS + STRANGERS, MOST_STEPS = 40 };
+enum { RANKS = 3, STRANGERS = 2, PEERS = RANKS + STRANGERS, CROWD = 72, MOST_STEPS = 40 };
 
 enum step {
     STEP_JOIN,
@@ -28,6 +28,7 @@ enum step {
     STEP_LEAVE,
     STEP_CONNECT,
     STEP_ALL_JOIN,
+    STEP_CROWD,
     STEP_COUNT,
 };
 
@@ -106,6 +107,19 @@ static void settle(int socket)
         sched_yield();
 }
 
+/* Who connects and says nothing: more than are let stand about. */
+static void crowd(void)
+{
+    int sockets[CROWD];
+
+    for (int i = 0; i < CROWD; i++) {
+        sockets[i] = -1;
+        cf_endpoint_connect(place_directory, "hub", &sockets[i]);
+    }
+    for (int i = 0; i < CROWD; i++)
+        cf_close(&sockets[i]);
+}
+
 static void do_step(struct play *play, enum step step)
 {
     int *socket = &play->sockets[take_byte(&play->script) % PEERS];
@@ -121,7 +135,9 @@ static void do_step(struct play *play, enum step step)
         settle(play->sockets[RANKS - 1]);
         return;
     }
-    if (*socket < 0)
+    if (step == STEP_CROWD)
+        crowd();
+    if (*socket < 0 || step == STEP_CROWD)
         return;
     if (step == STEP_JOIN)
         join(play, *socket, take_byte(&play->script));
@@ -226,7 +242,7 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
          0,         0, STEP_SEND, 0, 1,         0, STEP_TAKE, 0, STEP_CONNECT, 3,
          STEP_JOIN, 3, 6,         0, STEP_SEND, 2, 0,         0},
         {STEP_CONNECT, 3, STEP_CONNECT, 4, STEP_RAW, 3, 0, 9, STEP_LEAVE, 4, STEP_JOIN, 1, 0, 0,
-         STEP_LEAVE, 1},
+         STEP_LEAVE, 1, STEP_CROWD, 0},
         {STEP_ALL_JOIN, 0, 0, 0, 0, STEP_GIVE, 0, 66, 0, STEP_GIVE, 1, 64, 0, STEP_LEAVE, 2},
     };
 

@@ -13,8 +13,9 @@
 #include "base/shm.h"
 #include "channel.h"
 #include "channel/publisher.h"
+#include "place.h"
 
-enum { CLIENTS = 3, MOST_STEPS = 48 };
+enum { CLIENTS = 3, MOST_STEPS = 48, CROWD = CF_MAX_VISITORS + 8 };
 
 enum step {
     STEP_CONNECT,
@@ -27,6 +28,8 @@ enum step {
     STEP_LEAVE,
     STEP_PUT,
     STEP_STREAMS,
+    STEP_BY_NAME,
+    STEP_CROWD,
     STEP_COUNT,
 };
 
@@ -46,12 +49,14 @@ struct play {
 /* One drops frames when its few slots are held, one waits for a moment and evicts. Made once: a
  * process has these channels for all inputs. */
 static struct channel {
+    const char *key;
     cuframes_policy_t policy;
     cuframes_publisher_t *publisher;
     cuframes_subscriber_t *honest;
     cuframes_publisher_config_t config;
     bool reads_packets; /* the honest one has met a key frame, where reading begins */
-} channels[2] = {{.policy = CUFRAMES_POLICY_DROP_OLDEST}, {.policy = CUFRAMES_POLICY_STRICT_WAIT}};
+} channels[2] = {{.key = "drop", .policy = CUFRAMES_POLICY_DROP_OLDEST},
+                 {.key = "wait", .policy = CUFRAMES_POLICY_STRICT_WAIT}};
 
 /* With one subscriber each, but for the packet generations. */
 static int descriptors;
@@ -86,7 +91,7 @@ static void make_channel(struct channel *channel)
                                                  .mode = CUFRAMES_MODE_STRICT_ORDER};
 
     /* Fewer slots than its subscribers may hold together, fewer places than clients. */
-    channel->config = (cuframes_publisher_config_t){.key = "fuzz",
+    channel->config = (cuframes_publisher_config_t){.key = channel->key,
                                                     .width = 32,
                                                     .height = 16,
                                                     .format = CUFRAMES_FORMAT_GRAYSCALE,
@@ -96,7 +101,7 @@ static void make_channel(struct channel *channel)
                                                     .policy = channel->policy,
                                                     .consumer_ack_timeout_ms = 3,
                                                     .memory = CUFRAMES_MEMORY_HOST,
-                                                    .flags = CUFRAMES_PUBLISHER_NO_SOCKET};
+                                                    .runtime_dir = place_directory};
     FUZZ_REQUIRE(cuframes_publisher_create(&channel->config, &channel->publisher) == CUFRAMES_OK);
     FUZZ_REQUIRE(cuframes_publisher_enable_packets(channel->publisher, &packets) == CUFRAMES_OK);
     set_streams(channel, 0);
@@ -107,11 +112,22 @@ static void make_channel(struct channel *channel)
     channel_settle(channel->publisher);
 }
 
+static void destroy_channels(void)
+{
+    for (int i = 0; i < 2; i++) {
+        cuframes_publisher_destroy(channels[i].publisher);
+        cuframes_subscriber_destroy(channels[i].honest);
+    }
+}
+
 static void make_channels(void)
 {
     if (channels[0].publisher)
         return;
     stray_descriptor();
+    place_take();
+    /* After the directory: so it is done before that is removed. */
+    atexit(destroy_channels);
     make_channel(&channels[0]);
     make_channel(&channels[1]);
     descriptors = count_lasting_descriptors();
@@ -193,16 +209,20 @@ static void send_message(struct play *play, struct client *client)
     channel_settle(play->channel->publisher);
 }
 
+/* Up to more bytes, and many more descriptors, than any message has. */
 static void send_bytes(struct play *play, struct client *client)
 {
-    uint8_t bytes[256] = {0x43, 0x55, 0x46, 0x35, 5};
-    int fds[8];
+    uint8_t bytes[CF_WIRE_MAX_MESSAGE + 64] = {0x43, 0x55, 0x46, 0x35, 5};
+    uint8_t size, fd_count;
+    int fds[MOST_SENT];
 
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < MOST_SENT; i++)
         fds[i] = stray_descriptor();
     scribble(&play->script, bytes, 32);
-    send_raw(client->socket, bytes, 1 + take_byte(&play->script) % sizeof(bytes), fds,
-             take_byte(&play->script) % 9);
+    size = take_byte(&play->script);
+    fd_count = take_byte(&play->script);
+    send_raw(client->socket, bytes, size == 255 ? sizeof(bytes) : size + 1U, fds,
+             fd_count == 255 ? MOST_SENT : fd_count % 9);
     channel_settle(play->channel->publisher);
 }
 
@@ -250,6 +270,25 @@ static void scribble_on_pages(struct play *play, struct client *client)
     }
 }
 
+/* Who connects, says nothing, and goes: more than are let stand about. */
+static void crowd(struct play *play)
+{
+    int sockets[CROWD];
+
+    for (int i = 0; i < CROWD; i++)
+        sockets[i] = channel_connect(play->channel->publisher);
+    channel_settle(play->channel->publisher);
+    for (int i = 0; i < CROWD; i++)
+        close(sockets[i]);
+}
+
+static void connect_by_name(const struct play *play, struct client *client)
+{
+    if (client->socket < 0)
+        FUZZ_REQUIRE(cf_endpoint_connect(place_directory, play->channel->key, &client->socket) ==
+                     CUFRAMES_OK);
+}
+
 static void leave(struct client *client)
 {
     cf_map_release(&client->holds);
@@ -288,6 +327,12 @@ static void do_step(struct play *play, enum step step)
         break;
     case STEP_PUT:
         put(play->channel, take_byte(&play->script));
+        break;
+    case STEP_BY_NAME:
+        connect_by_name(play, client);
+        break;
+    case STEP_CROWD:
+        crowd(play);
         break;
     case STEP_STREAMS:
         set_streams(play->channel, take_byte(&play->script));
@@ -445,6 +490,43 @@ size_t fuzz_seed(unsigned index, uint8_t *data)
          0, STEP_PUBLISH, 0, STEP_PUBLISH, 0},
         {1, STEP_CONNECT, 1, STEP_SEND, 1, 32, 0, STEP_CHANGE, 0, STEP_PUBLISH, 0, STEP_CHANGE, 0,
          STEP_PUBLISH, 0, STEP_CHANGE, 0, STEP_PUBLISH, 0},
+        {0,
+         STEP_BY_NAME,
+         0,
+         STEP_SEND,
+         0,
+         0,
+         0,
+         STEP_RECEIVE,
+         0,
+         STEP_BY_NAME,
+         1,
+         STEP_SEND,
+         1,
+         3,
+         0,
+         STEP_PUBLISH,
+         0,
+         STEP_CROWD,
+         0,
+         STEP_LEAVE,
+         0,
+         STEP_CONNECT,
+         2,
+         STEP_RAW,
+         2,
+         0,
+         255,
+         0,
+         STEP_CONNECT,
+         0,
+         STEP_RAW,
+         0,
+         0,
+         9,
+         255,
+         STEP_PUBLISH,
+         0},
         /* Names that are taken or none, more holds than there are, more subscribers. */
         {0, STEP_CONNECT, 0, STEP_SEND, 0, 15,  0, STEP_CONNECT, 1, STEP_SEND, 1, 7,
          0, STEP_CONNECT, 2, STEP_SEND, 2, 192, 0, STEP_CONNECT, 0, STEP_SEND, 0, 0,

@@ -42,6 +42,9 @@ static inline void scribble(struct script *script, void *bytes, size_t size)
     }
 }
 
+/* Most descriptors with one message, which is the kernel's own limit. */
+#define MOST_SENT 253
+
 /* Sends bytes and descriptors as they are; whether they get there is not looked at. */
 static inline void send_raw(int socket, const uint8_t *bytes, size_t size, const int *fds,
                             size_t fd_count)
@@ -49,7 +52,7 @@ static inline void send_raw(int socket, const uint8_t *bytes, size_t size, const
     struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
     union {
         struct cmsghdr align;
-        char room[CMSG_SPACE(sizeof(int) * 8)];
+        char room[CMSG_SPACE(sizeof(int) * MOST_SENT)];
     } control;
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
