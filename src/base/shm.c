@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/memfd.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cgroup.h"
@@ -188,6 +190,7 @@ int cf_shm_attach(const char *what, int fd, size_t size, enum cf_shm_writer writ
     int prot = writer == CF_SHM_PEER_WRITES ? PROT_READ | PROT_WRITE : PROT_READ;
     size_t rounded = cf_page_round(size);
     int seals = cf_sys.get_seals(fd);
+    struct statfs fs;
     struct stat st;
     void *addr;
 
@@ -198,6 +201,11 @@ int cf_shm_attach(const char *what, int fd, size_t size, enum cf_shm_writer writ
                        "the peer's %s is not sealed (seals %#x, needed %#x): refused, because it "
                        "could change or vanish under this process",
                        what, seals < 0 ? 0U : (unsigned)seals, (unsigned)wanted);
+    if (fstatfs(fd, &fs) != 0 || fs.f_type != TMPFS_MAGIC)
+        return cf_fail(CUFRAMES_ERR_PROTOCOL,
+                       "the peer's %s is not a memfd of ordinary pages: refused, because this "
+                       "process may have no right to others, such as huge pages",
+                       what);
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0 ||
         (uint64_t)st.st_size < rounded)
         return cf_fail(CUFRAMES_ERR_PROTOCOL, "the peer's %s is smaller than the %zu bytes it says",

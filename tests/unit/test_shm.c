@@ -186,6 +186,22 @@ TEST(descriptors_that_are_no_memory_are_refused)
                   CUFRAMES_ERR_PROTOCOL);
 }
 
+/* A group of processes can be without a right to them: then the first look would be a SIGBUS. */
+TEST(huge_pages_are_refused)
+{
+    int CF_CLOSE fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
+    struct cf_map map = {0};
+
+    if (fd < 0)
+        SKIP("this kernel has no huge pages");
+    CHECK_SYS(ftruncate(fd, 2 << 20));
+    CHECK_SYS(fcntl(fd, F_ADD_SEALS,
+                    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL));
+    CHECK_ERR_SAYS(cf_shm_attach("memory", fd, 4096, CF_SHM_MAKER_WRITES, &map),
+                   CUFRAMES_ERR_PROTOCOL, "huge pages");
+    CHECK(!map.addr);
+}
+
 TEST(impossible_sizes_are_an_error_and_leave_nothing)
 {
     struct test_resources before;
