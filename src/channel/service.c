@@ -332,6 +332,7 @@ static void add_connection(cuframes_publisher_t *publisher, int socket, bool han
         return;
     }
     limit_visitors(publisher);
+    cf_connection_refuse_descriptors(socket);
     client->socket = socket;
     client->wake_socket = client->peer_socket = -1;
     client->packets.wake_socket = client->packets.peer_socket = -1;
@@ -555,8 +556,10 @@ static int open_descriptors(cuframes_publisher_t *publisher)
     if (publisher->spare_fd < 0)
         return cf_fail_errno(errno, "cannot set a descriptor aside");
     err = watch(publisher, publisher->kick, &publisher->kick);
-    if (!err && publisher->endpoint.socket >= 0)
+    if (!err && publisher->endpoint.socket >= 0) {
+        cf_connection_refuse_descriptors(publisher->endpoint.socket);
         err = watch(publisher, publisher->endpoint.socket, &publisher->endpoint);
+    }
     return err;
 }
 

@@ -13,6 +13,11 @@
 #include "base/error.h"
 #include "wire/record.h"
 
+/* Newer than the headers of the systems that this is built on. */
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 int cf_connection_send(int socket, const struct cf_message *message, const int *fds,
                        size_t fd_count)
 {
@@ -37,6 +42,14 @@ int cf_connection_receive(int socket, struct cf_message *message, int *fds, size
     memcpy(fds, record.fds, record.fd_count * sizeof(int));
     *fd_count = record.fd_count;
     return CUFRAMES_OK;
+}
+
+void cf_connection_refuse_descriptors(int socket)
+{
+    const int none = 0;
+
+    /* Unknown before Linux 6.16: then they come, and are closed. */
+    (void)setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &none, sizeof(none));
 }
 
 int cf_connection_wait(int socket, int64_t deadline_ns)

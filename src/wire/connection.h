@@ -36,6 +36,11 @@ int cf_connection_send(int socket, const struct cf_message *message, const int *
 int cf_connection_receive(int socket, struct cf_message *message, int *fds, size_t *fd_count,
                           int64_t deadline_ns);
 
+/* No descriptors shall come in: whoever sends one is refused by the kernel, where it can do that. What
+ * connects to a listening socket inherits it. Taking a descriptor can take as long as its sender likes:
+ * if it is the last one of its file, whoever takes it waits while the file is closed. */
+void cf_connection_refuse_descriptors(int socket);
+
 /* Waits until there is something to receive, the hang-up included: TIMEOUT at `deadline_ns`. */
 int cf_connection_wait(int socket, int64_t deadline_ns);
 
