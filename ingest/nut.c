@@ -21,6 +21,7 @@
 
 #include "nut_error.h"
 #include "pixfmt.h"
+#include "times.h"
 
 #define IO_BUFFER_SIZE 65536
 #define NANOSECONDS    1000000000
@@ -207,14 +208,15 @@ static int64_t stream_time(struct nut_writer *writer, const cuframes_frame_t *fr
 {
     int64_t pts = cuframes_frame_pts_ns(frame);
     int64_t published = cuframes_frame_published_ns(frame);
-    int64_t elapsed = FFMAX(published - writer->last_published, 1);
-    int64_t time = pts == CUFRAMES_NO_TIME ? writer->last_time + elapsed : pts + writer->offset;
+    int64_t elapsed = FFMAX(time_difference(published, writer->last_published), 1);
+    int64_t time = pts == CUFRAMES_NO_TIME ? time_sum(writer->last_time, elapsed)
+                                           : time_sum(pts, writer->offset);
 
     if (!writer->started) {
         time = pts == CUFRAMES_NO_TIME ? 0 : pts;
     } else if (time <= writer->last_time) {
-        time = writer->last_time + elapsed;
-        writer->offset = time - pts;
+        time = time_sum(writer->last_time, elapsed);
+        writer->offset = time_difference(time, pts);
     }
     writer->started = true;
     writer->last_time = time;

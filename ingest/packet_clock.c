@@ -5,6 +5,8 @@
  */
 #include "packet_clock.h"
 
+#include "times.h"
+
 /* A step back that is more than a muxer's carelessness, or than reordering where pictures' own time
  * is all there is. */
 #define JUMP_BACK_NS        INT64_C(200000000)
@@ -24,8 +26,8 @@ static int64_t offset_of_repetition(const struct packet_clock *clock)
     for (int i = 0; i < CUFRAMES_MAX_STREAMS; i++) {
         const struct packet_clock_stream *stream = &clock->streams[i];
 
-        if (stream->started && stream->end_ns - stream->first_ns > offset)
-            offset = stream->end_ns - stream->first_ns;
+        if (stream->started && time_difference(stream->end_ns, stream->first_ns) > offset)
+            offset = time_difference(stream->end_ns, stream->first_ns);
     }
     return offset;
 }
@@ -37,7 +39,7 @@ static void resume(struct packet_clock *clock, int64_t time)
 
     clock->offset = clock->kind == TIMELINE_NEXT_FRAME
                         ? offset_of_repetition(clock)
-                        : clock->end_ns + (elapsed > 0 ? elapsed : 0) - time;
+                        : time_difference(time_sum(clock->end_ns, elapsed > 0 ? elapsed : 0), time);
     clock->broken = false;
     for (int i = 0; i < CUFRAMES_MAX_STREAMS; i++) {
         clock->streams[i].offset = clock->offset;
@@ -48,7 +50,7 @@ static void resume(struct packet_clock *clock, int64_t time)
 static bool jumps_back(const struct packet_clock_stream *stream, int64_t time, int64_t offset,
                        int64_t tolerance)
 {
-    return stream->started && time + offset < stream->last_ns - tolerance;
+    return stream->started && time_sum(time, offset) < time_difference(stream->last_ns, tolerance);
 }
 
 /* A time that jumps back: where another stream has gone before, else right after this one's last. */
@@ -56,7 +58,8 @@ static void follow_jump(struct packet_clock *clock, struct packet_clock_stream *
                         int64_t time, int64_t duration)
 {
     if (clock->offset == stream->offset || jumps_back(stream, time, clock->offset, JUMP_BACK_NS))
-        clock->offset = stream->last_ns + (duration > 0 ? duration : 1) - time;
+        clock->offset =
+            time_difference(time_sum(stream->last_ns, duration > 0 ? duration : 1), time);
     stream->offset = clock->offset;
     stream->broken = true;
 }
@@ -64,13 +67,13 @@ static void follow_jump(struct packet_clock *clock, struct packet_clock_stream *
 static void move(int64_t *time, int64_t offset)
 {
     if (*time != CUFRAMES_NO_TIME)
-        *time += offset;
+        *time = time_sum(*time, offset);
 }
 
 static void note_end(struct packet_clock *clock, const struct packet_times *times)
 {
     int64_t start = times->pts_ns != CUFRAMES_NO_TIME ? times->pts_ns : times->dts_ns;
-    int64_t end = start + times->duration_ns;
+    int64_t end = time_sum(start, times->duration_ns);
 
     if (start == CUFRAMES_NO_TIME)
         return;
@@ -99,9 +102,9 @@ bool packet_clock_map(struct packet_clock *clock, uint32_t index, struct packet_
             stream->first_ns = time;
         else if (jumps_back(stream, time, stream->offset, tolerance))
             follow_jump(clock, stream, time, times->duration_ns);
-        stream->last_ns = time + stream->offset;
+        stream->last_ns = time_sum(time, stream->offset);
         stream->unsure = unsure;
-        stream->end_ns = stream->last_ns + times->duration_ns;
+        stream->end_ns = time_sum(stream->last_ns, times->duration_ns);
         stream->started = true;
     }
     broken = stream->broken;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "packet_start.h"
 
+#include "times.h"
+
 void packet_start_init(struct packet_start *start, uint32_t streams)
 {
     *start = (struct packet_start){
@@ -24,10 +26,11 @@ void packet_start_note(struct packet_start *start, uint32_t stream,
         return;
     if (start->first_ns == CUFRAMES_NO_TIME)
         start->first_ns = time;
-    if (first && (start->origin_ns == CUFRAMES_NO_TIME || time + padding_ns < start->origin_ns))
-        start->origin_ns = time + padding_ns;
+    if (first &&
+        (start->origin_ns == CUFRAMES_NO_TIME || time_sum(time, padding_ns) < start->origin_ns))
+        start->origin_ns = time_sum(time, padding_ns);
     start->waited_for &= ~(1u << stream);
-    if (!start->waited_for || time - start->first_ns > PACKET_START_NS)
+    if (!start->waited_for || time_difference(time, start->first_ns) > PACKET_START_NS)
         packet_start_decide(start);
 }
 

@@ -22,6 +22,7 @@
 #include "packet_start.h"
 #include "packet_writer_error.h"
 #include "parameter_sets.h"
+#include "times.h"
 
 #define IO_BUFFER_SIZE 65536
 #define NANOSECONDS    1000000000
@@ -342,8 +343,8 @@ static int64_t to_ticks(int64_t ns, AVRational time_base)
 static int64_t place(const struct packet_writer *writer, const struct writer_stream *stream,
                      int64_t ns)
 {
-    int64_t ticks =
-        to_ticks(ns, stream->time_base) - to_ticks(writer->start.origin_ns, stream->time_base);
+    int64_t ticks = time_difference(to_ticks(ns, stream->time_base),
+                                    to_ticks(writer->start.origin_ns, stream->time_base));
 
     return av_rescale_q(ticks, stream->time_base, writer->av->streams[stream->av_index]->time_base);
 }
@@ -352,7 +353,7 @@ static int64_t place(const struct packet_writer *writer, const struct writer_str
 static void keep_order(struct writer_stream *stream, AVPacket *packet)
 {
     if (stream->last_dts != AV_NOPTS_VALUE && packet->dts <= stream->last_dts)
-        packet->dts = stream->last_dts + 1;
+        packet->dts = time_sum(stream->last_dts, 1);
     packet->pts = FFMAX(packet->pts, packet->dts);
     stream->last_dts = packet->dts;
 }
@@ -476,7 +477,7 @@ static void complete_times(struct writer_stream *stream, struct packet_times *ti
                             : times->pts_ns;
     if (times->pts_ns == CUFRAMES_NO_TIME)
         times->pts_ns = times->dts_ns;
-    stream->next_dts_ns = times->dts_ns + times->duration_ns;
+    stream->next_dts_ns = time_sum(times->dts_ns, times->duration_ns);
 }
 
 static int fill(struct packet_writer *writer, const cuframes_packet_t *from,

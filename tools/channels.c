@@ -53,7 +53,7 @@ double channel_age_s(const cuframes_publisher_stats_t *stats)
 {
     if (stats->newest_ns == CUFRAMES_NO_TIME)
         return -1;
-    return (double)(cuframes_now_ns() - stats->newest_ns) / 1e9;
+    return ((double)cuframes_now_ns() - (double)stats->newest_ns) / 1e9;
 }
 
 const char *age_text(double seconds, char text[24])

@@ -153,7 +153,7 @@ static json_t *json_of_stats(const cuframes_publisher_stats_t *stats)
 {
     bool any = stats->newest_ns != CUFRAMES_NO_TIME;
     json_t *age =
-        any ? json_real((double)(cuframes_now_ns() - stats->newest_ns) / 1e6) : json_null();
+        any ? json_real(((double)cuframes_now_ns() - (double)stats->newest_ns) / 1e6) : json_null();
 
     return json_pack(
         "{so, sf, so, so, so, so, so, so, sf, so, sI}", "seq",

@@ -25,7 +25,7 @@ void recorder_init(struct recorder *recorder, const struct recorder_settings *se
 static double file_seconds(const struct recorder *recorder)
 {
     return recorder->end_ns > recorder->begin_ns
-               ? (double)(recorder->end_ns - recorder->begin_ns) / 1e9
+               ? ((double)recorder->end_ns - (double)recorder->begin_ns) / 1e9
                : 0;
 }
 
@@ -179,7 +179,7 @@ static bool segment_is_full(const struct recorder *recorder, const cuframes_pack
 
     if (!recorder->writer || recorder->settings->segment_s <= 0 || time == CUFRAMES_NO_TIME)
         return false;
-    return (double)(time - recorder->begin_ns) >= recorder->settings->segment_s * 1e9 - 1e6;
+    return (double)time - (double)recorder->begin_ns >= recorder->settings->segment_s * 1e9 - 1e6;
 }
 
 static bool can_begin(const struct recorder *recorder, const cuframes_packet_t *packet)
@@ -202,7 +202,8 @@ static void note_time(struct recorder *recorder, const cuframes_packet_t *packet
         recorder->begin_ns = time;
         recorder->end_ns = time;
     }
-    time += cuframes_packet_duration(packet);
+    if (__builtin_add_overflow(time, cuframes_packet_duration(packet), &time))
+        time = INT64_MAX;
     if (time > recorder->end_ns)
         recorder->end_ns = time;
     recorder->file_packets++;

@@ -185,7 +185,8 @@ GETTER(stream_index, PyLong_FromUnsignedLong(cuframes_packet_stream(p)))
 GETTER(generation, PyLong_FromUnsignedLong(cuframes_packet_generation(p)))
 GETTER(lost, PyLong_FromUnsignedLongLong(cuframes_packet_lost(p)))
 GETTER(age,
-       PyFloat_FromDouble((double)(cuframes_now_ns() - cuframes_packet_published_ns(p)) * 1e-9))
+       PyFloat_FromDouble(((double)cuframes_now_ns() - (double)cuframes_packet_published_ns(p)) *
+                          1e-9))
 
 static PyGetSetDef packet_attributes[] = {
     {"seq", get_seq, NULL, "Number in the channel's sequence of packets, from 0.", NULL},
