@@ -195,8 +195,8 @@ TEST(huge_pages_are_refused)
     if (fd < 0)
         SKIP("this kernel has no huge pages");
     CHECK_SYS(ftruncate(fd, 2 << 20));
-    CHECK_SYS(fcntl(fd, F_ADD_SEALS,
-                    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL));
+    CHECK_SYS(
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL));
     CHECK_ERR_SAYS(cf_shm_attach("memory", fd, 4096, CF_SHM_MAKER_WRITES, &map),
                    CUFRAMES_ERR_PROTOCOL, "huge pages");
     CHECK(!map.addr);
