@@ -6,7 +6,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/sys.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -24,11 +27,44 @@ static void in_parent(void)
     pthread_mutex_unlock(&lock);
 }
 
-static void in_child(void)
+/* Under the lock. */
+static void unlink_guard(struct cf_fork_guard *guard)
+{
+    guard->prev->next = guard->next;
+    guard->next->prev = guard->prev;
+    guard->next = guard->prev = NULL;
+}
+
+/* Under the lock. */
+static void link_guard(struct cf_fork_guard *guard, int fd)
+{
+    guard->fd = fd;
+    guard->next = guards.next;
+    guard->prev = &guards;
+    guards.next->prev = guard;
+    guards.next = guard;
+}
+
+/* Under the lock. */
+static void forget(int fd)
 {
     for (struct cf_fork_guard *g = guards.next; g != &guards; g = g->next) {
+        if (g->fd == fd) {
+            unlink_guard(g);
+            return;
+        }
+    }
+}
+
+static void in_child(void)
+{
+    /* The list is empty afterwards: some guards are on stacks of threads that the child has not. */
+    while (guards.next != &guards) {
+        struct cf_fork_guard *g = guards.next;
+
         close(g->fd);
         g->fd = -1;
+        unlink_guard(g);
     }
     atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
     pthread_mutex_unlock(&lock);
@@ -48,11 +84,8 @@ void cf_fork_guard_add(struct cf_fork_guard *guard, int fd)
 {
     pthread_once(&once, install);
     pthread_mutex_lock(&lock);
-    guard->fd = fd;
-    guard->next = guards.next;
-    guard->prev = &guards;
-    guards.next->prev = guard;
-    guards.next = guard;
+    forget(fd);
+    link_guard(guard, fd);
     pthread_mutex_unlock(&lock);
 }
 
@@ -60,10 +93,28 @@ void cf_fork_guard_remove(struct cf_fork_guard *guard)
 {
     pthread_mutex_lock(&lock);
     /* Read under the lock, like the rest: neighbours in the list write to it. */
-    if (guard->next) {
-        guard->prev->next = guard->next;
-        guard->next->prev = guard->prev;
-        guard->next = guard->prev = NULL;
-    }
+    if (guard->next)
+        unlink_guard(guard);
+    pthread_mutex_unlock(&lock);
+}
+
+int cf_fork_guard_accept(struct cf_fork_guard *newborn, int listener)
+{
+    int fd;
+
+    pthread_once(&once, install);
+    *newborn = (struct cf_fork_guard){.fd = -1};
+    pthread_mutex_lock(&lock);
+    fd = cf_sys.accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        link_guard(newborn, fd);
+    pthread_mutex_unlock(&lock);
+    return fd;
+}
+
+void cf_fork_guard_forget(int fd)
+{
+    pthread_mutex_lock(&lock);
+    forget(fd);
     pthread_mutex_unlock(&lock);
 }

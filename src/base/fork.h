@@ -18,6 +18,13 @@ struct cf_fork_guard {
 /* Number of forks between the program's start and this process; changes in a child. */
 unsigned cf_fork_count(void);
 
-/* Registers guard->fd; forgets it. Any thread. The child sets guard->fd to -1 as it closes it. */
+/* Registers guard->fd, which another guard then has no more; forgets it. Any thread. The child sets
+ * guard->fd to -1 as it closes it. */
 void cf_fork_guard_add(struct cf_fork_guard *guard, int fd);
 void cf_fork_guard_remove(struct cf_fork_guard *guard);
+
+/* accept4(), non-blocking and close-on-exec, of a listening socket that does not block. The new
+ * socket is `newborn`'s from its first moment, so that a fork() in another thread keeps no copy of
+ * it, until another guard takes it, or it is forgotten, before it is closed. */
+int cf_fork_guard_accept(struct cf_fork_guard *newborn, int listener);
+void cf_fork_guard_forget(int fd);

@@ -328,6 +328,7 @@ static void add_connection(cuframes_publisher_t *publisher, int socket, bool han
 
     if (!client) {
         send_error(socket, CUFRAMES_ERR_OUT_OF_MEMORY, "the publisher is out of memory");
+        cf_fork_guard_forget(socket);
         cf_close(&socket);
         return;
     }
@@ -378,8 +379,8 @@ static void accept_connections(cuframes_publisher_t *publisher)
 {
     /* A bounded number at a time, so that those who are attached are heard too. */
     for (int i = 0; i < EVENTS_AT_ONCE; i++) {
-        int socket =
-            cf_sys.accept4(publisher->endpoint.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        struct cf_fork_guard newborn;
+        int socket = cf_fork_guard_accept(&newborn, publisher->endpoint.socket);
 
         if (socket >= 0) {
             add_connection(publisher, socket, false);

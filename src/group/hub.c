@@ -314,6 +314,7 @@ static int add_connection(struct cf_hub *hub, int socket, bool trusted)
     struct epoll_event event = {.events = EPOLLIN};
 
     if (!member) {
+        cf_fork_guard_forget(socket);
         cf_close(&socket);
         return cf_fail(CUFRAMES_ERR_OUT_OF_MEMORY, "out of memory");
     }
@@ -362,7 +363,8 @@ static void refuse_for_lack_of_descriptors(struct cf_hub *hub)
 static void accept_connections(struct cf_hub *hub)
 {
     for (int i = 0; i < EVENTS_AT_ONCE; i++) {
-        int socket = cf_sys.accept4(hub->endpoint.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        struct cf_fork_guard newborn;
+        int socket = cf_fork_guard_accept(&newborn, hub->endpoint.socket);
 
         if (socket >= 0) {
             add_connection(hub, socket, false);

@@ -2,14 +2,18 @@
 /*
  * What one participant does or suffers is not the others' concern.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "harness/raw_client.h"
+#include "harness/resources.h"
 #include "support.h"
 
 #define FRAMES 200
@@ -239,5 +243,63 @@ TEST(one_who_does_not_hear_its_wake_up_call_blocks_nobody)
     CHECK_SYS(shutdown(fd, SHUT_RDWR));
     publish_many(publisher, 2000, 10);
     raw_detach(&hostile);
+    cuframes_publisher_destroy(publisher);
+}
+
+/* ---- fork() in the moment of an accept ---- */
+
+static int (*real_accept4)(int fd, struct sockaddr *addr, socklen_t *length, int flags);
+static sem_t accepted;
+
+/* Leaves time for a fork() between the birth of a socket and whatever is done with it. */
+static int accept_slowly(int fd, struct sockaddr *addr, socklen_t *length, int flags)
+{
+    int socket = real_accept4(fd, addr, length, flags);
+    int errnum = errno;
+
+    if (socket >= 0) {
+        sem_post(&accepted);
+        usleep(100000);
+    }
+    errno = errnum;
+    return socket;
+}
+
+static void *fork_when_accepted(void *sockets)
+{
+    int status;
+    pid_t child;
+
+    sem_wait(&accepted);
+    child = CHECK_SYS(fork());
+    if (child == 0)
+        _exit((int)test_count_descriptors("socket:"));
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    *(int *)sockets = WEXITSTATUS(status);
+    return NULL;
+}
+
+TEST(a_fork_in_the_moment_of_an_accept_keeps_no_copy_of_the_socket)
+{
+    cuframes_subscriber_config_t config = reader_config("cam", CUFRAMES_MODE_NEWEST_ONLY);
+    cuframes_publisher_t *publisher = make_small_publisher("cam");
+    struct test_peer peer;
+    pthread_t thread;
+    int sockets = -1;
+
+#ifdef __SANITIZE_ADDRESS__
+    SKIP("the address sanitizer's allocator does not survive fork() beside busy threads");
+#endif
+    real_accept4 = cf_sys.accept4;
+    cf_sys.accept4 = accept_slowly;
+    CHECK_EQ(sem_init(&accepted, 0, 0), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, fork_when_accepted, &sockets), 0);
+    spawn_reader(&peer, &config);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    /* The test's own, to the reader. */
+    CHECK_EQ(sockets, 1);
+    test_kill(&peer);
+    WAIT_FOR(publisher_stats(publisher).subscribers == 0, test_patience_ms());
+    cf_sys.accept4 = real_accept4;
     cuframes_publisher_destroy(publisher);
 }
