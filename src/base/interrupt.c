@@ -7,7 +7,6 @@
 #include <cuframes/interrupt.h>
 
 #include "base/clock.h"
-#include "base/error.h"
 
 #define ASK_EVERY_NS (50 * CF_NS_PER_MS)
 
@@ -42,9 +41,4 @@ bool cf_interrupted(void)
         return false;
     asked.due = now + ASK_EVERY_NS;
     return asked.check(asked.user) != 0;
-}
-
-int cf_fail_interrupted(void)
-{
-    return cf_fail(CUFRAMES_ERR_INTERRUPTED, "the program ended the wait");
 }

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 /* The deadline, or a sooner one at which the program of this thread wants to be asked. */
 int64_t cf_interrupt_slice(int64_t deadline_ns);
 
@@ -15,4 +17,7 @@ int64_t cf_interrupt_slice(int64_t deadline_ns);
 bool cf_interrupted(void);
 
 /* Records that it did, and returns the error. */
-int cf_fail_interrupted(void);
+static inline int cf_fail_interrupted(void)
+{
+    return cf_fail(CUFRAMES_ERR_INTERRUPTED, "the program ended the wait");
+}

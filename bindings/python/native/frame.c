@@ -383,7 +383,8 @@ static PyMethodDef frame_methods[] = {
      "numpy(plane=None) -> tuple of arrays, or one array\n\nViews of the planes, in place: arrays "
      "of uint8 (uint16 for p010 and gray16) with shape (rows, columns) or (rows, columns, samples "
      "of a pixel); read-only. With plane=n only that one. They keep the frame's memory. Draw into "
-     "copies: bgr(), or copy().numpy(). The memory is read-only too, and OpenCV 4.6, which does not "
+     "copies: bgr(), or copy().numpy(). The memory is read-only too, and OpenCV 4.6, which does "
+     "not "
      "look at an array's flag, ends the process with a segmentation fault."},
     {"__enter__", frame_enter, METH_NOARGS, "The frame itself; released at the end of with."},
     {"__exit__", frame_exit, METH_VARARGS, "Releases the frame."},
