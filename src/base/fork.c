@@ -58,14 +58,15 @@ static void forget(int fd)
 
 static void in_child(void)
 {
-    /* The list is empty afterwards: some guards are on stacks of threads that the child has not. */
-    while (guards.next != &guards) {
-        struct cf_fork_guard *g = guards.next;
+    struct cf_fork_guard *following;
 
+    for (struct cf_fork_guard *g = guards.next; g != &guards; g = following) {
+        following = g->next;
         close(g->fd);
-        g->fd = -1;
-        unlink_guard(g);
+        *g = (struct cf_fork_guard){.fd = -1};
     }
+    /* Some guards were on stacks of threads that the child has not. */
+    guards.next = guards.prev = &guards;
     atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
     pthread_mutex_unlock(&lock);
 }
