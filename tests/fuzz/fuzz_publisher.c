@@ -192,7 +192,8 @@ static struct cf_message make_message(uint8_t kind)
         message.attach = (struct cf_msg_attach){
             .flags = kind >> 3 & 3, .mode = kind >> 5 & 1, .max_holds = kind >> 6};
     if (message.type == CF_MSG_ATTACH && kind % 8 == 7)
-        strcpy(message.attach.name, kind & 8 ? "honest" : "no name");
+        snprintf(message.attach.name, sizeof(message.attach.name), "%s",
+                 kind & 8 ? "honest" : "no name");
     else if (message.type == CF_MSG_PACKETS_ENABLE)
         message.packets_enable.flags = kind >> 3 & 3;
     return message;
