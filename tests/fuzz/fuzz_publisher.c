@@ -139,7 +139,13 @@ static void publish(struct channel *channel)
     static int64_t pts;
     cuframes_frame_t *frame;
     void *data;
-    int err = cuframes_publisher_acquire(channel->publisher, &data);
+    int err;
+
+    /* Where the publisher waits for a few milliseconds only, its thread is not to be late for the
+     * honest one on a busy machine. */
+    if (channel->policy == CUFRAMES_POLICY_STRICT_WAIT)
+        channel_settle(channel->publisher);
+    err = cuframes_publisher_acquire(channel->publisher, &data);
 
     /* Clients may hold what they were granted, for as long as the policy lets them. */
     if (err == CUFRAMES_ERR_WOULD_BLOCK && channel->policy == CUFRAMES_POLICY_DROP_OLDEST)
