@@ -186,8 +186,12 @@ def change_of_size(release):
 
 
 def overlaid(release):
-    """Two inputs of one filter, one a channel, one decoded by FFmpeg: both on one device."""
-    graph = "[0:v][1:v]overlay_cuda=x=32:y=16," + DOWNLOAD
+    """Two inputs of one filter, one a channel, one decoded by FFmpeg: both on one device.
+
+    The small picture lies inside the large one: where it reaches over the lower edge, overlay_cuda
+    writes on into the plane behind, with frames that FFmpeg itself has uploaded, too.
+    """
+    graph = "[1:v]scale_cuda=320:180[small];[0:v][small]overlay_cuda=x=32:y=16," + DOWNLOAD
     with Both(release) as both:
         reader = both.start("-open_timeout", "30", "-holds", HOLDS, "-i", "cuframes://cam", *GPU_DECODE,
                             "-i", clip("h264-low-delay.mkv"), "-filter_complex", graph, *MD5)
