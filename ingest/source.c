@@ -297,6 +297,9 @@ static enum source_verdict read_failed(struct source *source, int averror)
 
 enum source_verdict source_read(struct source *source, AVPacket *packet)
 {
+    /* The packet before was what a parser had left: nothing has come since. */
+    if (source->timed_out)
+        return read_failed(source, AVERROR_EXIT);
     arm(source);
     for (;;) {
         int err = av_read_frame(source->format, packet);

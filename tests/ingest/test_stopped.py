@@ -8,7 +8,8 @@ import signal
 import time
 
 import ingest_test
-from ingest_test import CUFRAMES
+from camera import Camera
+from ingest_test import CUFRAMES, parse_summary
 from packet_test import PacketTest
 
 # A program that FFmpeg's libraries are loaded for, on a busy machine; far less than five seconds.
@@ -84,6 +85,49 @@ class Stopped(PacketTest):
         self.camera.send_signal(signal.SIGCONT)
         self.finish(client)
         self.end(server)
+
+
+# More than any timeout of the library or the ingester that is not an option; and the one that is.
+LONG_S = 5.5
+TIMEOUT = "2"
+
+
+class StoppedAndContinued(PacketTest):
+    """All that takes part is stopped for longer than every timeout, one after the other, and goes on."""
+
+    def stop_for(self, seconds, *processes):
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
+
+    def assert_goes_on(self):
+        self.run_tool("sub", "cam", "--frames", "10", "--wait", "20", "--reconnect")
+        self.run_tool("packets", "cam", "--count", "10", "--wait", "20")
+
+    def test_ingester_camera_and_readers(self):
+        camera = Camera(self)
+        source = self.ingest(camera.url, "--timeout", TIMEOUT)
+        self.run_tool("sub", "cam", "--frames", "1", "--wait", "20")
+        reader = self.start("sub", "cam", "--reconnect")
+        recorder = self.record(self.path("b.mkv"), "--reconnect")
+        for process in (reader, recorder):
+            self.wait_until_it_catches(process)
+        self.stop_for(LONG_S, source)
+        self.assert_goes_on()
+        # A camera that says nothing for so long is lost, and found again.
+        before = camera.connections()[1]
+        self.stop_for(float(TIMEOUT) + 1.5, camera.process)
+        self.assert_goes_on()
+        self.assertGreater(camera.connections()[1], before)
+        self.stop_for(LONG_S, reader, recorder)
+        self.assert_goes_on()
+        for process in (reader, recorder):
+            self.end(process)
+        summary = parse_summary(self.end(source)[1].decode())
+        self.assertGreaterEqual(summary.reconnects, 1)
+        self.assertEqual(self.decode(self.path("b.mkv")), "")
 
 
 if __name__ == "__main__":
