@@ -115,14 +115,42 @@ static void lose(struct cf_hub *hub, struct cf_hub_member *member, enum cf_board
         cf_hub_end(hub, reason, rank);
 }
 
-static void refuse(struct cf_hub *hub, struct cf_hub_member *member, int error, const char *text)
+/* Says a refusal unless there are too many of them. */
+static void note_refusal(struct cf_hub *hub, int socket, int error, const char *text)
 {
     struct cf_peer_credentials peer = {.pid = 0, .uid = (uid_t)-1};
 
-    cf_connection_credentials(member->socket, &peer);
+    if (!cf_log_limit_take(&hub->refusals, cf_now_ns()))
+        return;
+    cf_connection_credentials(socket, &peer);
     cf_log(error == CUFRAMES_ERR_PERMISSION ? CUFRAMES_LOG_WARNING : CUFRAMES_LOG_INFO,
            "group: refusing a connection (pid %ld, uid %ld): %s", (long)peer.pid, (long)peer.uid,
            text);
+}
+
+static void say_more_refusals(struct cf_hub *hub)
+{
+    uint64_t more = cf_log_limit_reset(&hub->refusals);
+
+    if (more > 0)
+        cf_log(CUFRAMES_LOG_WARNING, "group: %llu more connections were refused",
+               (unsigned long long)more);
+}
+
+/* Says how many refusals went unsaid, when it is time. Returns when to look again, or CF_NEVER. */
+static int64_t say_refusals_when_due(struct cf_hub *hub)
+{
+    int64_t end = cf_log_limit_end(&hub->refusals);
+
+    if (end > cf_now_ns())
+        return end;
+    say_more_refusals(hub);
+    return CF_NEVER;
+}
+
+static void refuse(struct cf_hub *hub, struct cf_hub_member *member, int error, const char *text)
+{
+    note_refusal(hub, member->socket, error, text);
     send_error(member->socket, error, 0, text);
     lose(hub, member, CF_BOARD_NONSENSE);
 }
@@ -351,7 +379,8 @@ static void refuse_for_lack_of_descriptors(struct cf_hub *hub)
     cf_close(&hub->spare_fd);
     socket = cf_sys.accept4(hub->endpoint.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (socket >= 0) {
-        cf_log(CUFRAMES_LOG_WARNING, "group: out of descriptors, a rank could not join");
+        if (cf_log_limit_take(&hub->refusals, cf_now_ns()))
+            cf_log(CUFRAMES_LOG_WARNING, "group: out of descriptors, a rank could not join");
         send_error(socket, CUFRAMES_ERR_TOO_MANY, 0,
                    "the process that hosts the group is out of descriptors (raise its limit: "
                    "ulimit -n)");
@@ -427,14 +456,16 @@ static void *serve(void *arg)
     int64_t flush_until = 0;
 
     for (;;) {
-        int64_t deadline = close_silent(hub);
+        int64_t silent = close_silent(hub);
+        int64_t unsaid = say_refusals_when_due(hub);
+        int64_t deadline = silent < unsaid ? silent : unsaid;
         int n;
 
         if (atomic_load_explicit(&hub->stopping, memory_order_acquire)) {
             if (!flush_until)
                 flush_until = cf_now_ns() + FLUSH_MS * CF_NS_PER_MS;
             if (hub->passing == 0 || cf_now_ns() >= flush_until)
-                return NULL;
+                break;
             deadline = flush_until;
         }
         n = epoll_wait(hub->epoll, events, EVENTS_AT_ONCE,
@@ -446,6 +477,8 @@ static void *serve(void *arg)
             cf_sys.epoll_ctl(hub->epoll, EPOLL_CTL_DEL, hub->kick, NULL);
         }
     }
+    say_more_refusals(hub);
+    return NULL;
 }
 
 static int watch(struct cf_hub *hub, int fd, void *whose)

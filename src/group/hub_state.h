@@ -12,6 +12,7 @@
 #include <cuframes/group.h>
 
 #include "base/fork.h"
+#include "base/log_limit.h"
 #include "base/shm.h"
 #include "group/board.h"
 #include "group/hub.h"
@@ -52,6 +53,7 @@ struct cf_hub {
     struct cf_hub_member *members;
     struct cf_hub_member *ranks[CUFRAMES_GROUP_MAX_RANKS]; /* those who joined */
     uint32_t strangers;
+    struct cf_log_limit refusals;
     uint32_t joined;
     bool started;
     bool ended; /* broken, and everybody is being told */

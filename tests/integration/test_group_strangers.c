@@ -8,7 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -167,6 +170,51 @@ static void send_garbage(void)
 TEST(garbage_is_refused)
 {
     among_strangers(send_garbage);
+}
+
+#define NOISE 40
+
+static atomic_int refusals_said;
+static atomic_int refusals_counted;
+
+static void count_refusals(cuframes_log_level_t level, const char *message, void *user)
+{
+    unsigned long long more;
+
+    (void)level, (void)user;
+    if (strstr(message, "refusing a connection"))
+        atomic_fetch_add(&refusals_said, 1);
+    if (sscanf(message, "group: %llu more connections were refused", &more) == 1)
+        atomic_fetch_add(&refusals_counted, (int)more);
+}
+
+static void be_noisy_and_join(struct test_peer *test, void *argument)
+{
+    (void)test, (void)argument;
+    for (int i = 0; i < NOISE; i++) {
+        int socket = connect_raw();
+
+        CHECK_EQ(send(socket, "x", 1, MSG_NOSIGNAL), 1);
+        expect_error(socket, CUFRAMES_ERR_PROTOCOL, "");
+        expect_hang_up(socket);
+    }
+    cuframes_group_destroy(join("g", 1, 2));
+}
+
+/* Whoever tries again and again fills no log, and none of it is kept quiet. */
+TEST(refusals_are_said_a_few_times_and_then_counted)
+{
+    struct test_peer peer;
+
+    test_spawn(&peer, be_noisy_and_join, NULL, NULL);
+    cuframes_set_log_callback(count_refusals, NULL, CUFRAMES_LOG_INFO);
+    /* The other one waits for a hub: it is here. */
+    cuframes_group_destroy(join("g", 0, 2));
+    test_join(&peer);
+    cuframes_set_log_callback(NULL, NULL, CUFRAMES_LOG_ERROR);
+    CHECK_GE(atomic_load(&refusals_said), 1);
+    CHECK_LT(atomic_load(&refusals_said), 11);
+    CHECK_EQ(atomic_load(&refusals_said) + atomic_load(&refusals_counted), NOISE);
 }
 
 static void send_pieces(void)
