@@ -145,8 +145,10 @@ CUFRAMES_API int cuframes_frame_fd(const cuframes_frame_t *frame, uint64_t *offs
 
 /**
  * Whether the hold still protects the frame: CUFRAMES_OK, or CUFRAMES_ERR_EVICTED when the
- * publisher has evicted this subscriber, after which the picture may be overwritten at any time.
- * Ask after the last read of a frame that was held for long on a channel with the wait policy.
+ * publisher has evicted this subscriber, after which the picture may be overwritten at any time; or
+ * DISCONNECTED, PROTOCOL, OUT_OF_MEMORY when the publisher lives and has ended the connection for
+ * that reason, with the same effect. Ask after the last read of a frame that was held for long on a
+ * channel with the wait policy.
  */
 CUFRAMES_API int cuframes_frame_check(const cuframes_frame_t *frame);
 

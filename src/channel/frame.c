@@ -274,8 +274,11 @@ CUFRAMES_API int cuframes_frame_check(const cuframes_frame_t *frame)
 {
     int err = cf_reader_revoked(&frame->view->reader);
 
-    if (err)
+    if (err == CUFRAMES_ERR_EVICTED)
         return cf_fail(err, "the publisher no longer protects this frame: it evicted this "
                             "subscriber, which had kept it waiting too long");
+    if (err)
+        return cf_fail(err, "the publisher no longer protects this frame: its connection to this "
+                            "subscriber has ended");
     return CUFRAMES_OK;
 }

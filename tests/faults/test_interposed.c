@@ -94,6 +94,18 @@ TEST(making_a_channel, .timeout_s = 120)
 
 /* ---- sharing frames ---- */
 
+/* What is held is as it was, unless the library says that a fault ended the connection, which frees it. */
+static void check_held(cuframes_frame_t *held, int64_t pts, int *first)
+{
+    const bool fits = pattern_fits(cuframes_frame_data(held), SIZE, pts);
+    int err = 0;
+
+    if (DO(cuframes_frame_check(held)))
+        CHECK(fits);
+    if (!*first)
+        *first = err;
+}
+
 static void share_frames(cuframes_publisher_t *publisher, cuframes_subscriber_t *reader, int *first)
 {
     cuframes_publisher_config_t larger = small_config(NULL);
@@ -104,10 +116,8 @@ static void share_frames(cuframes_publisher_t *publisher, cuframes_subscriber_t 
     if (put(publisher, 1, &err) && DO(cuframes_subscriber_next(reader, NULL, &held, WAIT_MS)) &&
         put(publisher, 2, &err) && put(publisher, 3, &err) && get(reader, 2, &err))
         get(reader, 3, &err);
-    if (held) {
-        CHECK(pattern_fits(cuframes_frame_data(held), SIZE, 1));
-        CHECK_OK(cuframes_frame_check(held));
-    }
+    if (held)
+        check_held(held, 1, &err);
     if (!err) {
         waited = cuframes_subscriber_next(reader, NULL, &none, 5);
         if (waited != CUFRAMES_ERR_TIMEOUT)
@@ -119,7 +129,7 @@ static void share_frames(cuframes_publisher_t *publisher, cuframes_subscriber_t 
         get(reader, 4, &err);
     }
     if (held)
-        CHECK(pattern_fits(cuframes_frame_data(held), SIZE, 1));
+        check_held(held, 1, &err);
     cuframes_frame_release(held);
     if (!*first)
         *first = err;
