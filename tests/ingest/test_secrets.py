@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-A camera's password is in no line that is printed, and not in the process list.
+A camera's password is in no line that is printed, not in the process list, and in nothing that is told
+of the channel or written from it.
 """
+import os
+
 from camera import Camera, free_port
 from ingest_test import IngestTest, main, parse_frames
 
@@ -37,6 +40,47 @@ class Secrets(IngestTest):
             text = file.read()
         self.assertIn("reading rtsp://", text)
         self.assert_clean(text)
+
+    def assert_process_clean(self, pid):
+        """All that other users can read of a process."""
+        for name in ("cmdline", "comm", "stat", "status"):
+            with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
+                self.assert_clean(file.read())
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/comm", encoding="utf-8") as file:
+                self.assert_clean(file.read())
+
+    def assert_files_clean(self, *names):
+        for name in names:
+            with open(self.path(name), "rb") as file:
+                text = file.read().decode("latin-1")
+            self.assertGreater(len(text), 100, name)
+            self.assert_clean(text)
+
+    def test_what_a_channel_tells_and_what_is_written_from_it(self):
+        url = self.path("url")
+        with open(url, "w", encoding="ascii") as file:
+            file.write(self.url(self.camera()) + "\n")
+        with open(self.path("log"), "wb") as log:
+            source = self.ingest("--url-file", url, "--log", "debug", "--stats-interval", "0.2",
+                                 "--output", "small=64x48", stderr=log)
+        self.run_tool("sub", "cam", "--frames", "1", "--wait", "20")
+        for args in (["ls"], ["ls", "--json"], ["info", "cam"], ["info", "cam", "--json"],
+                     ["info", "cam-small", "--json"], ["top", "--count", "1"],
+                     ["top", "--count", "1", "--json"], ["packets", "cam", "--count", "3"],
+                     ["packets", "cam", "--count", "3", "--json"],
+                     ["sub", "cam", "--frames", "3", "--json", "--verbose", "--verbose"]):
+            out, err = self.run_tool(*args)
+            self.assertTrue(out + err, args)
+            self.assert_clean(out + err)
+        for name in ("a.mkv", "a.mp4", "a.ts"):
+            _, err = self.run_tool("record", "cam", self.path(name), "--duration", "0.5",
+                                   "--pre-roll", "5", "--verbose", "--verbose")
+            self.assert_clean(err)
+        self.run_tool("snapshot", "cam", self.path("a.png"))
+        self.assert_process_clean(source.pid)
+        self.end(source)
+        self.assert_files_clean("log", "a.mkv", "a.mp4", "a.ts", "a.png")
 
     def test_url_on_the_command_line(self):
         self.watch(self.url(self.camera()))
