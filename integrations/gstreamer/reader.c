@@ -148,8 +148,15 @@ GstFlowReturn gst_cuframes_reader_describe(GstCuframesReader *reader, cuframes_c
 
 typedef struct {
     cuframes_subscriber_config_t config;
+    cuframes_connect_options_t connect;
     cuframes_subscriber_t *subscriber;
 } Attachment;
+
+/* Asked by the library while it waits for a publisher's answer. */
+static int is_flushing(void *reader)
+{
+    return gst_cuframes_reader_wait(reader, 0) == GST_CUFRAMES_READER_FLUSHING;
+}
 
 static int attach_by_key(GstCuframesReader *reader, gpointer data)
 {
@@ -160,7 +167,7 @@ static int attach_by_key(GstCuframesReader *reader, gpointer data)
 
 static int attach_over(Attachment *attachment, gint fd, gint timeout_ms)
 {
-    attachment->config.connect_timeout_ms = timeout_ms;
+    attachment->config.connect_timeout_ms = timeout_ms < 0 ? G_MAXINT32 : timeout_ms;
     return cuframes_subscriber_create_from_fd(&attachment->config, fd, &attachment->subscriber);
 }
 
@@ -169,6 +176,7 @@ GstFlowReturn gst_cuframes_reader_attach(GstCuframesReader *reader,
 {
     Attachment attachment = {.config = *config};
     GstFlowReturn ret;
+    gint timeout_ms = reader->settings.timeout_ms;
     gint fd;
 
     GST_OBJECT_LOCK(reader->element);
@@ -179,9 +187,13 @@ GstFlowReturn gst_cuframes_reader_attach(GstCuframesReader *reader,
     attachment.config.consumer_name = reader->settings.consumer_name;
     attachment.config.runtime_dir = reader->settings.runtime_dir;
     attachment.config.flags |= CUFRAMES_SUBSCRIBER_POLL;
+    attachment.config.connect = &attachment.connect;
+    attachment.connect.stop = is_flushing;
+    attachment.connect.user = reader;
+    attachment.connect.answer_timeout_ms = timeout_ms < 0 ? G_MAXINT32 : timeout_ms;
     if (reader->settings.reconnect && fd < 0)
         attachment.config.flags |= CUFRAMES_SUBSCRIBER_RECONNECT;
-    ret = tried(reader, fd >= 0 ? attach_over(&attachment, fd, reader->settings.timeout_ms)
+    ret = tried(reader, fd >= 0 ? attach_over(&attachment, fd, timeout_ms)
                                 : keep_trying(reader, attach_by_key, &attachment));
     if (ret == GST_FLOW_OK)
         take_subscriber(reader, attachment.subscriber);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """cuframessrc in pipelines: the same pictures, and the ways in which a stream ends."""
 import signal
+import socket
 import time
 
 from gst_test import GstTest, main, picture_size
@@ -114,6 +115,34 @@ class Ends(GstTest):
         time.sleep(0.3)
         self.end(pipeline, number=signal.SIGINT)
 
+    def test_a_publisher_that_does_not_answer(self):
+        """It has as long as the timeout says: here, for ever."""
+        source = self.source("cam")
+        source.send_signal(signal.SIGSTOP)
+        pipeline = self.launch("cuframessrc key=cam timeout=-1 num-buffers=5 ! fakesink")
+        time.sleep(2)
+        self.assertIsNone(pipeline.poll())
+        source.send_signal(signal.SIGCONT)
+        self.finish(pipeline)
+        self.end(source)
+
+    def test_ended_before_the_answer(self):
+        """Nothing comes over a descriptor: the pipeline is waiting, and ends at once when it shall."""
+        for element in ("cuframessrc", "cuframespacketsrc"):
+            with self.subTest(element=element):
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                pipeline = self.launch(f"{element} fd={theirs.fileno()} timeout=-1 ! fakesink",
+                                       pass_fds=[theirs.fileno()])
+                theirs.close()
+                self.wait_until_it_catches(pipeline, signal.SIGINT)
+                # Longer than the library waits if it is not told how long.
+                time.sleep(5.5)
+                self.assertIsNone(pipeline.poll())
+                began = time.monotonic()
+                self.end(pipeline, number=signal.SIGINT)
+                self.assertLess(time.monotonic() - began, 3)
+                ours.close()
+
     def test_end_of_the_channel_is_the_end(self):
         source = self.source("cam")
         pipeline = self.launch("cuframessrc key=cam ! fakesink")
@@ -148,6 +177,14 @@ class Ends(GstTest):
                                  "-v")
         self.end(source)
         self.assertGreaterEqual(text.count("type: gap"), 2, text)
+
+    def test_most_frames_a_second(self):
+        source = self.source("cam", "--fps", "100", "--frames", "200", "--wait-subscribers", "1")
+        text = self.run_pipeline("cuframessrc key=cam mode=order max-fps=20 ! identity silent=false ! "
+                                 "fakesink", "-v")
+        self.finish(source)
+        # Two seconds of them; a slow machine gives fewer frames, not more.
+        self.assertIn(text.count("chain"), range(10, 45), text)
 
     def test_uri(self):
         source = self.source("cam")
