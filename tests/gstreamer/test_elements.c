@@ -254,12 +254,33 @@ ELEMENT_TEST(writing_to_a_buffer_changes_nobody_elses_frame)
     gst_deinit();
 }
 
+static guint64 stat_of(GstElement *element, const char *name)
+{
+    GstStructure *stats;
+    guint64 value;
+
+    g_object_get(element, "stats", &stats, NULL);
+    CHECK(gst_structure_get_uint64(stats, name, &value));
+    gst_structure_free(stats);
+    return value;
+}
+
+/* Each of these fields is there and says this. */
+static void check_stats(GstElement *element, const char *expected)
+{
+    GstStructure *wanted = gst_structure_from_string(expected, NULL), *stats;
+
+    g_object_get(element, "stats", &stats, NULL);
+    if (!gst_structure_is_subset(stats, wanted))
+        g_error("%s instead of %s", gst_structure_to_string(stats), expected);
+    gst_structure_free(stats);
+    gst_structure_free(wanted);
+}
+
 ELEMENT_TEST(frames_that_the_pipeline_keeps_are_copied)
 {
     cuframes_publisher_t *publisher;
     GstBuffer *buffers[20];
-    GstStructure *stats;
-    guint64 copied;
     GstMapInfo map;
     GstHarness *h;
 
@@ -270,10 +291,12 @@ ELEMENT_TEST(frames_that_the_pipeline_keeps_are_copied)
         publish(publisher, i, NULL);
         buffers[i] = gst_harness_pull(h);
     }
-    g_object_get(h->element, "stats", &stats, NULL);
-    CHECK(gst_structure_get_uint64(stats, "copied", &copied));
-    CHECK_EQ(copied, 17U); /* four holds, of which one is for taking frames out */
-    gst_structure_free(stats);
+    /* Four holds, of which one is for taking frames out. */
+    check_stats(h->element,
+                "application/x-cuframes-src-stats,delivered=(guint64)20,received=(guint64)20,"
+                "copied=(guint64)17,held=(uint)3,max-holds=(uint)4,missed=(guint64)0,"
+                "skipped=(guint64)0,generations=(guint64)0,reconnects=(guint64)0,"
+                "publisher-dropped=(guint64)0,staged=(guint64)0,memory=host,access=\"in place\"");
     for (int i = 0; i < 20; i++) {
         CHECK(gst_buffer_map(buffers[i], &map, GST_MAP_READ));
         CHECK_EQ(map.data[SIZE / 2], i);
@@ -344,17 +367,6 @@ static GstBuffer *plain_buffer(uint8_t value)
     return buffer;
 }
 
-static guint64 stat_of(GstElement *element, const char *name)
-{
-    GstStructure *stats;
-    guint64 value;
-
-    g_object_get(element, "stats", &stats, NULL);
-    CHECK(gst_structure_get_uint64(stats, name, &value));
-    gst_structure_free(stats);
-    return value;
-}
-
 ELEMENT_TEST(what_a_buffer_carries_is_published)
 {
     static const char blob[] = "boxes";
@@ -395,6 +407,38 @@ ELEMENT_TEST(what_a_buffer_carries_is_published)
     cuframes_frame_release(frame);
     CHECK_EQ(stat_of(h->element, "copied"), 2U);
     cuframes_subscriber_destroy(reader);
+    gst_harness_teardown(h);
+    gst_deinit();
+}
+
+ELEMENT_TEST(a_sink_counts)
+{
+    cuframes_subscriber_t *readers[2];
+    cuframes_frame_t *frames[4];
+    GstHarness *h;
+
+    h = make_sink();
+    gst_element_set_state(h->element, GST_STATE_NULL);
+    g_object_set(h->element, "slots", 4, NULL);
+    gst_harness_play(h);
+    CHECK_EQ(gst_harness_push(h, plain_buffer(0)), GST_FLOW_OK);
+    readers[0] = make_reader();
+    readers[1] = make_reader();
+    /* Each of the four slots is held by one of them: the next picture is dropped. */
+    for (uint8_t i = 0; i < 5; i++) {
+        CHECK_EQ(gst_harness_push(h, plain_buffer(i)), GST_FLOW_OK);
+        while (i < 4 && (cuframes_subscriber_next(readers[i / 2], NULL, &frames[i], 5000) ||
+                         cuframes_frame_seq(frames[i]) <= i))
+            cuframes_frame_release(frames[i]);
+    }
+    check_stats(h->element,
+                "application/x-cuframes-sink-stats,published=(guint64)5,copied=(guint64)5,"
+                "dropped=(guint64)1,evicted=(guint64)0,refused=(guint64)0,generations=(guint64)1,"
+                "subscribers=(uint)2,slots-held=(uint)4");
+    for (int i = 0; i < 4; i++)
+        cuframes_frame_release(frames[i]);
+    cuframes_subscriber_destroy(readers[0]);
+    cuframes_subscriber_destroy(readers[1]);
     gst_harness_teardown(h);
     gst_deinit();
 }

@@ -34,8 +34,8 @@ class Uses(GstTest):
                           f"mp4mux ! filesink location={path}")
         return path
 
-    def test_decoder_into_slots(self):
-        """decodebin writes what it decodes into the channel; each frame is what it decodes anyway."""
+    def test_decodebin_into_a_channel(self):
+        """What decodebin decodes: each frame is what it decodes anyway."""
         path = self.recorded()
         self.run_pipeline(f"filesrc location={path} ! decodebin ! video/x-raw,format=I420 ! filesink "
                           f"location={self.path('expected')}")
@@ -47,6 +47,22 @@ class Uses(GstTest):
         self.assertGreater(len(got), 20)
         for seq, value in got.items():
             self.assertEqual(value, expected[seq], f"frame {seq}")
+
+    def test_decoders_that_copy_nothing(self):
+        caps = "video/x-raw,format=I420,width=64,height=48,framerate=60/1"
+        ways = {"jpegdec": ("jpegenc", "avimux", "avidemux"),
+                "vp8dec": ("vp8enc", "matroskamux", "matroskademux"),
+                "openh264dec": ("x264enc ! h264parse", "matroskamux", "matroskademux ! h264parse"),
+                "avdec_h264 direct-rendering=false": ("x264enc ! h264parse", "matroskamux",
+                                                      "matroskademux ! h264parse")}
+        for decoder, (encoder, mux, demux) in ways.items():
+            with self.subTest(decoder=decoder):
+                self.need_elements(decoder.split()[0], encoder.split()[0], mux)
+                self.run_pipeline(f"videotestsrc num-buffers=30 ! {caps} ! {encoder} ! {mux} ! filesink "
+                                  f"location={self.path('clip')}")
+                text = self.run_pipeline(f"filesrc location={self.path('clip')} ! {demux} ! {decoder} ! "
+                                         "cuframessink key=cam slots=64 sync=false")
+                self.assertNotIn("Frames are copied", text)
 
     def test_through_decodebin(self):
         """What is raw already goes through untouched."""

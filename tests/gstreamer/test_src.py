@@ -191,6 +191,12 @@ class Ends(GstTest):
         self.run_pipeline("uridecodebin uri=cuframes://cam ! identity eos-after=10 ! fakesink")
         self.end(source)
 
+    def test_playbin(self):
+        source = self.source("cam", "--fps", "50", "--frames", "30", "--wait-subscribers", "1")
+        text = self.run_pipeline("playbin uri=cuframes://cam video-sink=fakesink", "-v")
+        self.finish(source)
+        self.assertIn("video/x-raw, format=(string)NV12, width=(int)64", text)
+
 
 if __name__ == "__main__":
     main()
