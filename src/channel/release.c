@@ -123,9 +123,11 @@ static void release_first(struct cf_releases *releases)
     pthread_mutex_lock(&releases->lock);
     releases->first = (releases->first + 1) % CUFRAMES_MAX_SLOTS;
     releases->count--;
+    releases->letting_go = true;
     pthread_mutex_unlock(&releases->lock);
     cuframes_frame_release(frame);
     pthread_mutex_lock(&releases->lock);
+    releases->letting_go = false;
 }
 
 static void *reap(void *arg)
@@ -254,7 +256,7 @@ bool cf_releases_pending(cuframes_subscriber_t *s)
     if (atomic_load_explicit(&s->releases.clearing, memory_order_relaxed) != 0)
         return true;
     pthread_mutex_lock(&s->releases.lock);
-    pending = s->releases.count > 0;
+    pending = s->releases.count > 0 || s->releases.letting_go;
     pthread_mutex_unlock(&s->releases.lock);
     return pending;
 }

@@ -34,6 +34,7 @@ struct cf_releases {
     bool ended;                                  /* the program has destroyed the subscriber */
     struct cf_release queue[CUFRAMES_MAX_SLOTS]; /* a ring; entries keep their marks for reuse */
     uint32_t first, count;
+    bool letting_go;           /* of a frame that has left the queue */
     _Atomic uint64_t clearing; /* bit i: a stream will clear the hold word of frames[i] */
 };
 

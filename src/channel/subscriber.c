@@ -600,13 +600,15 @@ static int next_locked(cuframes_subscriber_t *s, cuframes_frame_t **frame, int32
 {
     uint32_t granted = atomic_load_explicit(&s->granted, memory_order_relaxed);
     const int64_t deadline = cf_deadline(timeout_ms);
+    bool pending;
     int err;
 
     if (s->flags & CUFRAMES_SUBSCRIBER_PACKETS_ONLY)
         return cf_fail(CUFRAMES_ERR_NOT_FOUND, "this subscriber was made for packets alone");
     cf_releases_sweep(s);
-    while (cf_frames_held(s) >= granted) {
-        if (!cf_releases_pending(s))
+    /* In this order: what is no longer on its way when it is asked for has come back when it is counted. */
+    while (pending = cf_releases_pending(s), cf_frames_held(s) >= granted) {
+        if (!pending)
             return too_many(s, granted);
         if (interrupted(s))
             return CUFRAMES_ERR_WOULD_BLOCK;

@@ -25,7 +25,8 @@ SKIPPED = 77
 # A signal ends the ingester well within a second; the rest is for machines with much else to do.
 PROMPT_S = 4
 
-DISCONTINUITY, CORRUPT, GENERATION, KEY, PACKET = 1, 2, 4, 8, 16
+DISCONTINUITY, CORRUPT, GENERATION, KEY, PACKET, INTERLACED, TOP_FIELD_FIRST = (
+    1 << bit for bit in range(7))
 UNKNOWN, RECEIVED, CAMERA = 0, 1, 2
 
 Frame = collections.namedtuple(

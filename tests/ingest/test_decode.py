@@ -5,11 +5,13 @@ decoders; and the decoder writes them into their slots itself wherever it can.
 """
 import subprocess
 
-from ingest_test import DISCONTINUITY, GENERATION, KEY, PACKET, IngestTest, main
+from ingest_test import (DISCONTINUITY, GENERATION, INTERLACED, KEY, PACKET, TOP_FIELD_FIRST,
+                         IngestTest, main)
 
 
 class Decode(IngestTest):
-    def check(self, path, pix_fmt, *options, name=None, copied=False, filters=(), flags="0"):
+    def check(self, path, pix_fmt, *options, name=None, copied=False, filters=(), flags="0",
+              fields=0):
         expected = self.decoded_md5(path, pix_fmt, *filters, flags=flags)
         frames, summary, err = self.log_all(path, *options)
         self.assertEqual([f.md5 for f in frames], expected, err)
@@ -19,7 +21,8 @@ class Decode(IngestTest):
         self.assertEqual(summary.copied, len(expected) if copied else 0, err)
         self.assertEqual(summary.dropped, 0)
         self.assertEqual(summary.damaged, 0)
-        self.assertEqual(frames[0].flags & ~(GENERATION | PACKET), KEY)
+        self.assertEqual(frames[0].flags & ~(GENERATION | PACKET), KEY | fields)
+        self.assertEqual({f.flags & (INTERLACED | TOP_FIELD_FIRST) for f in frames}, {fields})
         self.assertFalse(any(f.flags & DISCONTINUITY for f in frames))
         return frames
 
@@ -50,9 +53,11 @@ class Decode(IngestTest):
         self.check(path, "yuv420p", "--threads", "8")
 
     def test_h264_interlaced(self):
-        path = self.stream("a.mkv", "libx264", "-flags", "+ildct+ilme", "-x264-params",
-                           "tff=1", "-pix_fmt", "yuv420p")
-        self.check(path, "yuv420p")
+        for first, fields in (("tff", INTERLACED | TOP_FIELD_FIRST), ("bff", INTERLACED)):
+            with self.subTest(first=first):
+                path = self.stream(first + ".mkv", "libx264", "-vf", "setfield=" + first, "-flags",
+                                   "+ildct+ilme", "-pix_fmt", "yuv420p")
+                self.check(path, "yuv420p", fields=fields)
 
     def test_h264_with_a_crop(self):
         # 1080 rows are coded as 1088; here both directions are cropped.
