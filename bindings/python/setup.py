@@ -14,6 +14,7 @@ import sys
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 try:
     from setuptools.command.bdist_wheel import bdist_wheel
@@ -72,6 +73,15 @@ class Build(build_ext):
             subprocess.run([strip, "--strip-unneeded", str(target)], check=True)
 
 
+class Modules(build_py):
+    """The modules in Python, without those of an earlier build that are no longer there."""
+
+    def run(self):
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
 class Wheel(bdist_wheel):
     """One wheel for every CPython from 3.11."""
 
@@ -83,5 +93,5 @@ class Wheel(bdist_wheel):
 setup(
     version=re.search(r"version: '([0-9.]+)'", (ROOT / "meson.build").read_text()).group(1),
     ext_modules=[Extension("cuframes._cuframes", [], py_limited_api=True)],
-    cmdclass={"build_ext": Build, "bdist_wheel": Wheel},
+    cmdclass={"build_py": Modules, "build_ext": Build, "bdist_wheel": Wheel},
 )

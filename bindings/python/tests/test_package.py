@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 
@@ -55,6 +56,11 @@ def test_sdist_wheel_and_an_environment_with_nothing_else(tmp_path):
 
     run("tar", "-xf", sdist, "-C", tmp_path)
     unpacked = tmp_path / sdist.name[:-len(".tar.gz")]
+    # What a build of another version left.
+    tag = f"{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+    old = unpacked / "build" / f"lib.{tag}" / "cuframes" / "_old.py"
+    old.parent.mkdir(parents=True)
+    old.touch()
     run(sys.executable, "-c", BUILD, "build_wheel", tmp_path, cwd=unpacked, env=environment)
     wheel, = tmp_path.glob("*.whl")
     assert "-cp311-abi3-" in wheel.name
@@ -75,6 +81,7 @@ def test_sdist_wheel_and_an_environment_with_nothing_else(tmp_path):
     listed = run(python, "-m", "pip", "show", "--files", "cuframes", env=environment)
     for file in ("py.typed", "_cuframes.pyi", "_cuframes.abi3.so", "COPYING"):
         assert file in listed
+    assert "_old.py" not in listed
     if "cuframes/cuframes\n" in listed:
         assert cuframes.version_string() in run(python, "-m", "cuframes", "--version",
                                                 env=environment, cwd=tmp_path)
