@@ -97,6 +97,11 @@ class Batch:
                     "there is no frame in this batch: give out, whose shape is then kept")
             width, height = there[0].size
             out = numpy.zeros((len(self), height, width, 3), numpy.uint8)
+        shape = getattr(out, "shape", ())
+        if len(shape) != 4 or shape[0] != len(self):
+            raise _cuframes.CuframesInvalidArgument(
+                f"out has shape ({len(self)}, height, width, 3): a picture for each camera; "
+                f"this is {shape or out!r}")
         for frame, place in zip(self.frames, out):
             if frame is None:
                 place[...] = 0
@@ -136,6 +141,9 @@ def batch(subscribers: Iterable[Subscriber], deadline: float = 0.04) -> Batch:
     same subscribers, unless their hold() was called.
     """
     waited = subscribers_of(subscribers)
+    if len(set(map(id, waited))) < len(waited):
+        raise _cuframes.CuframesInvalidArgument(
+            "a subscriber is there twice: it gives one frame to a batch")
     until = _deadline(deadline)
     frames: list[Frame | None] = [None] * len(waited)
     missing = set(range(len(waited)))

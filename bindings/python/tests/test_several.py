@@ -236,3 +236,15 @@ def test_a_group_that_does_not_meet():
     assert group.closed
     with pytest.raises(cuframes.CuframesInvalidArgument, match="closed"):
         group.barrier()
+
+
+def test_a_batch_takes_an_out_of_its_own_shape_alone(cameras):
+    pubs, subs = cameras
+    for pub in pubs:
+        pub.send(ZERO)
+    with cuframes.batch(subs, deadline=5) as batch:
+        for wrong in (np.zeros((2, 2, 4, 3), np.uint8), np.zeros((4, 2, 4, 3), np.uint8), "out"):
+            with pytest.raises(cuframes.CuframesInvalidArgument, match="out has"):
+                batch.bgr(out=wrong)
+    with pytest.raises(cuframes.CuframesInvalidArgument, match="twice"):
+        cuframes.batch([subs[0], subs[0]])
