@@ -118,6 +118,7 @@ CUFRAMES_API int cuframes_group_broadcast(cuframes_group_t *group, int32_t root,
  * back as duplicates. TOO_MANY when they do not fit into `all` or into this process's limit: then
  * this rank has none, and the group is whole. (The process that came first passes the descriptors
  * round: if its own limit does not allow that, the group is broken, and its rank named.)
+ * INVALID_ARG when one of `fds` is not open: nothing was given, this rank can call again.
  */
 CUFRAMES_API int cuframes_group_all_gather_fds(cuframes_group_t *group, const int *fds,
                                                uint32_t count, int *all, uint32_t capacity,

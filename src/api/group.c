@@ -4,6 +4,7 @@
  */
 #include "group/group.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -244,6 +245,18 @@ static int check_fds(const int *fds, uint32_t count)
     return CUFRAMES_OK;
 }
 
+/* Descriptors to be given. One that is not open would fail in the middle of the round, where it
+ * breaks the group for all; here it fails this call alone. */
+static int check_given_fds(const int *fds, uint32_t count)
+{
+    int err = check_fds(fds, count);
+
+    for (uint32_t i = 0; !err && i < count; i++)
+        if (fcntl(fds[i], F_GETFD) < 0)
+            err = cf_fail(CUFRAMES_ERR_INVALID_ARG, "descriptor %d is not open", fds[i]);
+    return err;
+}
+
 CUFRAMES_API int cuframes_group_all_gather_fds(cuframes_group_t *group, const int *fds,
                                                uint32_t count, int *all, uint32_t capacity,
                                                uint32_t *counts, int32_t timeout_ms)
@@ -252,7 +265,8 @@ CUFRAMES_API int cuframes_group_all_gather_fds(cuframes_group_t *group, const in
     int64_t deadline = 0;
     int err;
 
-    if ((err = begin(group, timeout_ms, &deadline)) != 0 || (err = check_fds(fds, count)) != 0 ||
+    if ((err = begin(group, timeout_ms, &deadline)) != 0 ||
+        (err = check_given_fds(fds, count)) != 0 ||
         (err = check_fds(all, capacity < CUFRAMES_GROUP_MAX_FDS ? capacity
                                                                 : CUFRAMES_GROUP_MAX_FDS)) != 0)
         return err;
@@ -278,10 +292,11 @@ CUFRAMES_API int cuframes_group_broadcast_fds(cuframes_group_t *group, int32_t r
     bool is_root;
     int err;
 
-    if ((err = begin(group, timeout_ms, &deadline)) != 0 || (err = check_root(group, root)) != 0 ||
-        (err = check_fds(fds, count)) != 0)
+    if ((err = begin(group, timeout_ms, &deadline)) != 0 || (err = check_root(group, root)) != 0)
         return err;
     is_root = group->rank == (uint32_t)root;
+    if ((err = is_root ? check_given_fds(fds, count) : check_fds(fds, count)) != 0)
+        return err;
     /* The root's own come back to it, too; it has them already. */
     err = cf_group_exchange_fds(group, (uint32_t)root, fds, is_root ? count : 0,
                                 is_root ? own : fds, count, NULL, &total, deadline);

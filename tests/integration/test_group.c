@@ -237,6 +237,31 @@ TEST(hundreds_of_descriptors_arrive, .timeout_s = 60)
     run_ranks((struct plan){.name = "g", .size = 3, .body = exchange_fds, .number = 300});
 }
 
+/* One that is not open fails its call alone; the ranks then meet as if nothing had been. */
+static void closed_fds(cuframes_group_t *group, struct test_peer *test, const struct plan *plan)
+{
+    int fds[2] = {open_numbered(plan->rank), open_numbered(plan->rank)}, all[4];
+
+    (void)test;
+    close(fds[1]);
+    CHECK_ERR_SAYS(cuframes_group_all_gather_fds(group, fds, 2, all, 4, NULL, TIMEOUT_MS),
+                   CUFRAMES_ERR_INVALID_ARG, "not open");
+    if (plan->rank == 0)
+        CHECK_ERR_SAYS(cuframes_group_broadcast_fds(group, 0, fds, 2, TIMEOUT_MS),
+                       CUFRAMES_ERR_INVALID_ARG, "not open");
+    CHECK_OK(cuframes_group_all_gather_fds(group, fds, 1, all, 4, NULL, TIMEOUT_MS));
+    for (int32_t r = 0; r < plan->size; r++) {
+        CHECK_EQ(number_of(all[r]), r);
+        close(all[r]);
+    }
+    close(fds[0]);
+}
+
+TEST(a_descriptor_that_is_not_open_leaves_the_group_whole)
+{
+    run_ranks((struct plan){.name = "g", .size = 2, .body = closed_fds});
+}
+
 static void too_many_fds(cuframes_group_t *group, struct test_peer *test, const struct plan *plan)
 {
     int fds[4], all[8];

@@ -3,6 +3,7 @@
  * Group: processes of one host that meet under a name. The calls are those of cuframes/group.h;
  * they release the GIL, and Python's signal handlers run while they wait.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "module.h"
@@ -260,6 +261,11 @@ static int read_fds(PyObject *list, int *fds, int most)
         Py_XDECREF(item);
         if (fds[i] < 0)
             return -1;
+        /* Before the group hears of it: see the round of numbers in send_fds(). */
+        if (fcntl(fds[i], F_GETFD) < 0) {
+            pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "descriptor %d is not open", fds[i]);
+            return -1;
+        }
     }
     return (int)count;
 }

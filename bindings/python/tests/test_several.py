@@ -238,6 +238,17 @@ def test_a_group_that_does_not_meet():
         group.barrier()
 
 
+def test_a_descriptor_that_is_not_open_fails_its_call_alone():
+    with cuframes.Group("g", 1) as group:
+        closed = os.dup(0)
+        os.close(closed)
+        for give in (lambda: group.all_gather_fds([closed]),
+                     lambda: group.broadcast_fds(0, [closed])):
+            with pytest.raises(cuframes.CuframesInvalidArgument, match=f"{closed} is not open"):
+                give()
+        assert group.broken_rank is None and group.all_gather(b"whole") == [b"whole"]
+
+
 def test_a_batch_takes_an_out_of_its_own_shape_alone(cameras):
     pubs, subs = cameras
     for pub in pubs:
