@@ -17,13 +17,16 @@ from ._cuframes import (CuframesAlreadyExists, CuframesDeviceLost, CuframesError
                         CuframesProtocolMismatch, CuframesPublisherGone, CuframesShmError,
                         CuframesTooMany, Plane, now_ns, protocol_version, runtime_dir,
                         version_string)
-from ._discovery import Watch, WatchEvent, info, list, snapshot, watch
+# "as": type checkers then know that they are public, which __all__ does not say of them.
+from ._discovery import list as list
+from ._discovery import Watch, WatchEvent, info, snapshot, watch
 from ._frame import Frame
 from ._group import Group
 from ._packets import Packet, PacketFlags, PacketPublisher, PacketReader, Stream, packets
 from ._publisher import Buffer, Publisher
 from ._several import Batch, batch, wait_any
-from ._subscriber import CuframesHoldWarning, Subscriber, exhausted, open, subscribe
+from ._subscriber import CuframesHoldWarning, Subscriber, exhausted, subscribe
+from ._subscriber import open as open
 from ._types import (ChannelInfo, ChannelReport, ClockSource, FrameFlags, PixelFormat,
                      SubscriberMode)
 

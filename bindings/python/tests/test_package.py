@@ -109,6 +109,23 @@ def test_the_stubs_say_what_the_extension_has(tmp_path):
         "cuframes._cuframes", cwd=tmp_path, env=environment)
 
 
+@pytest.mark.time_limit(280)
+@pytest.mark.skipif(not have("mypy"), reason="mypy is missing")
+def test_type_checkers_know_every_public_name(tmp_path):
+    package = pathlib.Path(cuframes.__file__).resolve().parent.parent
+    environment = dict(os.environ, MYPYPATH=str(package), MYPY_CACHE_DIR=str(tmp_path / "cache"))
+    settings = tmp_path / "mypy.ini"
+    settings.write_text("[mypy]\nignore_missing_imports = True\nimplicit_reexport = False\n"
+                        "[mypy-numpy.*]\nfollow_imports = skip\n")
+    program = tmp_path / "program.py"
+    names = [*cuframes.__all__, "open", "list"]
+    program.write_text("import cuframes\n\nfor frame in cuframes.open('cam1'):\n"
+                       "    seq: int = frame.seq\nkeys: list[str] = cuframes.list()\n"
+                       + "".join(f"cuframes.{name}\n" for name in names))
+    run(sys.executable, "-m", "mypy", "--config-file", settings, program, cwd=tmp_path,
+        env=environment)
+
+
 def test_every_public_name_has_a_docstring():
     for name in [*cuframes.__all__, "open", "list"]:
         thing = getattr(cuframes, name)
