@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * For LD_PRELOAD: the allocation with the number $FAIL_ALLOCATION (from 1) fails, of those that the
- * program itself and libcuframes make; other libraries' are left alone. At the end the number of
- * allocations goes to the file $ALLOCATIONS.
+ * program itself and libcuframes make; other libraries' are left alone. With $ALLOCATIONS_OF those
+ * count that are made by objects with that in their names, which may be loaded at any time. At the end
+ * the number of allocations goes to the file $ALLOCATIONS.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
 #include <stdatomic.h>
@@ -27,6 +29,7 @@ static struct {
 static unsigned part_count;
 static atomic_ulong allocations;
 static unsigned long failing;
+static const char *wanted;
 
 static int note_code(struct dl_phdr_info *object, size_t size, void *argument)
 {
@@ -50,7 +53,9 @@ __attribute__((constructor)) static void begin(void)
     const char *number = getenv("FAIL_ALLOCATION");
 
     failing = number ? strtoul(number, NULL, 10) : 0;
-    dl_iterate_phdr(note_code, NULL);
+    wanted = getenv("ALLOCATIONS_OF");
+    if (!wanted)
+        dl_iterate_phdr(note_code, NULL);
 }
 
 __attribute__((destructor)) static void end(void)
@@ -64,17 +69,31 @@ __attribute__((destructor)) static void end(void)
     fclose(file);
 }
 
+static bool is_wanted(const void *caller)
+{
+    const char *slash;
+    Dl_info object;
+
+    if (dladdr(caller, &object) == 0 || !object.dli_fname)
+        return false;
+    slash = strrchr(object.dli_fname, '/');
+    return strstr(slash ? slash : object.dli_fname, wanted) != NULL;
+}
+
+static bool counts(const void *caller)
+{
+    for (unsigned i = 0; i < part_count; i++)
+        if ((uintptr_t)caller >= parts[i].from && (uintptr_t)caller < parts[i].to)
+            return true;
+    return wanted && is_wanted(caller);
+}
+
 static bool fails(const void *caller)
 {
-    for (unsigned i = 0; i < part_count; i++) {
-        if ((uintptr_t)caller < parts[i].from || (uintptr_t)caller >= parts[i].to)
-            continue;
-        if (atomic_fetch_add(&allocations, 1) + 1 != failing)
-            return false;
-        errno = ENOMEM;
-        return true;
-    }
-    return false;
+    if (!counts(caller) || atomic_fetch_add(&allocations, 1) + 1 != failing)
+        return false;
+    errno = ENOMEM;
+    return true;
 }
 
 EXPORT void *malloc(size_t size)

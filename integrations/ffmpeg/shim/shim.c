@@ -60,8 +60,10 @@ static const void **join(const void *const *first, const void *const *second)
     size_t n = length(first), m = length(second);
     const void **both = calloc(n + m + 1, sizeof(*both));
 
-    if (!both)
-        abort();
+    if (!both) {
+        fputs("cuframes-ffmpeg: out of memory\n", stderr);
+        exit(EXIT_REFUSED);
+    }
     if (n)
         memcpy(both, first, n * sizeof(*both));
     memcpy(both + n, second, m * sizeof(*both));
