@@ -97,7 +97,7 @@ class Batch:
                     "there is no frame in this batch: give out, whose shape is then kept")
             width, height = there[0].size
             out = numpy.zeros((len(self), height, width, 3), numpy.uint8)
-        shape = getattr(out, "shape", ())
+        shape: tuple[int, ...] = getattr(out, "shape", ())
         if len(shape) != 4 or shape[0] != len(self):
             raise _cuframes.CuframesInvalidArgument(
                 f"out has shape ({len(self)}, height, width, 3): a picture for each camera; "
