@@ -90,6 +90,23 @@ class Subscriber(_cuframes.Subscriber):
     def __reduce__(self) -> Any:
         return _again, (self.key, self._again)
 
+    def close(self) -> None:
+        """Detaches. Frames that are held stay as they are; waits for a frame end with an error, in
+        other threads and tasks too."""
+        waiter = self._waiter
+        here = waiter is not None and in_loop(waiter.get_loop())
+        if waiter is not None and here:
+            # Before its number can be another's.
+            waiter.get_loop().remove_reader(self.fileno())
+            self._waiter = None
+            wake(waiter)
+        super().close()
+        if waiter is not None and not here and not waiter.get_loop().is_closed():
+            waiter.get_loop().call_soon_threadsafe(wake, waiter)
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
     # ---- asyncio ----
 
     def __aiter__(self) -> Subscriber:
@@ -132,8 +149,9 @@ class Subscriber(_cuframes.Subscriber):
             raise _cuframes.CuframesFrameTimeout(f"nothing of {self.key} came in time: cuframes.info() says what its publisher "
                 "sends") from None
         finally:
-            loop.remove_reader(fd)
-            self._waiter = None
+            if self._waiter is waiter:
+                loop.remove_reader(fd)
+                self._waiter = None
 
     async def __aenter__(self) -> Subscriber:
         return self
@@ -145,6 +163,14 @@ class Subscriber(_cuframes.Subscriber):
 def wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def in_loop(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this is called in that loop's thread, while it runs."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def _again(key: str, wishes: dict[str, Any]) -> Subscriber:

@@ -275,6 +275,28 @@ def test_frames_outlive_their_subscriber_and_publisher():
     assert (array == 7).all()
 
 
+@pytest.mark.parametrize("by_a_thread", [False, True])
+def test_close_ends_a_wait_in_asyncio(by_a_thread):
+    async def main(sub):
+        waiting = asyncio.create_task(anext(sub))
+        await asyncio.sleep(0.05)
+        if by_a_thread:
+            await asyncio.to_thread(sub.close)
+        else:
+            sub.close()
+        with pytest.raises(cuframes.CuframesInvalidArgument, match="closed"):
+            await asyncio.wait_for(waiting, 2)
+        # The number may be another's now, which the loop takes like any.
+        ends = os.pipe()
+        for end in ends:
+            asyncio.get_running_loop().add_reader(end, print)
+            assert asyncio.get_running_loop().remove_reader(end)
+            os.close(end)
+
+    with cuframes.Publisher("cam", 4, 2, "gray"):
+        asyncio.run(main(cuframes.open("cam", timeout=5)))
+
+
 def test_asyncio():
     async def main():
         with publisher() as pub:
