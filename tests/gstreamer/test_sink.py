@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """cuframessink in pipelines: slots for upstream, copies that are said, formats that come and go."""
+import os
 import signal
 
 from gst_test import GstTest, main, picture_size
@@ -75,6 +76,20 @@ class Publish(GstTest):
         text = self.run_pipeline("videotestsrc ! video/x-raw,format=YUY2 ! cuframessink key=cam",
                                  code=1)
         self.assertIn("could not link", text)
+
+    def test_names_and_permissions(self):
+        place = self.path("channels")
+        os.mkdir(place, 0o700)
+        sink = self.launch(f"videotestsrc is-live=true ! {self.caps()} ! cuframessink key=cam "
+                           f"runtime-dir={place} socket-mode=0660")
+        self.wait_for(lambda: os.path.exists(f"{place}/cam.sock"), "the channel")
+        self.assertEqual(os.stat(f"{place}/cam.sock").st_mode & 0o777, 0o660)
+        reader = self.launch(f"cuframessrc key=cam runtime-dir={place} consumer-name=door ! fakesink")
+        self.env["CUFRAMES_RUNTIME_DIR"] = place
+        self.wait_for_reading("cam")
+        self.assertEqual([one["name"] for one in self.readers("cam")], ["door"])
+        self.end(reader, number=signal.SIGINT)
+        self.end(sink, number=signal.SIGINT)
 
     def test_info_of_the_channel(self):
         pipeline = self.launch(
