@@ -6,6 +6,7 @@ import http.server
 import os
 import pathlib
 import pwd
+import re
 import subprocess
 import threading
 import unittest
@@ -66,6 +67,9 @@ class Usage(IngestTest):
                 self.assertIn(words, self.wrong("a.mp4", "--key", "cam", option, value))
 
     def test_what_contradicts_itself(self):
+        page = pathlib.Path(__file__).resolve().parents[2] / "docs/man/cuframes-ingest.1.scd"
+        manual = page.read_text(encoding="utf-8").split("## What does not go together")[1]
+        manual = manual.split("\n#")[0]
         for args, words in (
             ("--decode off --decode on-demand", ("off", "on-demand")),
             ("--decode nvdec --decode cpu", ("nvdec", "cpu")),
@@ -89,6 +93,8 @@ class Usage(IngestTest):
                 err = self.wrong("a.mp4", "--key", "cam", *args.split())
                 for word in words:
                     self.assertIn(word, err)
+                for option in re.findall("--[a-z-]+", args):
+                    self.assertIn(f"*{option}*", manual)
 
     def test_what_goes_together(self):
         path = self.stream("a.mp4", "libx264", seconds=1)
