@@ -5,10 +5,12 @@ for packet, and recorders.
 """
 import atexit
 import collections
+import fcntl
 import fractions
 import functools
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -78,6 +80,22 @@ class PacketTest(IngestTest):
         first = self.list_packets("--count", "1")[0][0]["seq"]
         self.wait_for(lambda: self.list_packets("--kept", "--count", "1")[0][0]["seq"] > first + 100,
                       "other packets")
+
+    def stalled(self, *args):
+        """A command whose output nobody reads until it has been overtaken."""
+        process = self.start(*args, bufsize=0)
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        select.select([process.stdout], [], [], 10)
+        self.wait_until_overtaken()
+        return process
+
+    def read_some(self, process, size):
+        data = b""
+        while len(data) < size:
+            piece = process.stdout.read(65536)
+            self.assertTrue(piece, "the output has ended")
+            data += piece
+        return data
 
     def packets_of(self, path, *options):
         """What is in a container, as ffmpeg reads it."""

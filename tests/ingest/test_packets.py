@@ -3,6 +3,7 @@
 Packets that the ingester shares: beside frames, without frames, and with frames on demand; what
 `cuframes packets` and `cuframes cat --packets` make of them.
 """
+import json
 import os
 import signal
 import socket
@@ -91,6 +92,26 @@ class Packets(PacketTest):
         self.list_packets("--duration", "0.5")
         self.assertLess(time.monotonic() - began, 2)
         self.end(source)
+
+    def test_a_list_that_is_not_read(self):
+        """The one who reads it is told at the end, and the publisher does not wait."""
+        source = self.ingest(self.heavy_clip("a.ts"), "--loop", "--decode", "off", "--packet-keep",
+                             "1")
+        lister = self.stalled("packets", "cam", "--json")
+        text = self.read_some(lister, 20000)
+        self.end(source)
+        out, err = self.finish(lister)
+        packets = [json.loads(line) for line in (text + out).splitlines()]
+        lost = [p for p in packets if p["lost"]]
+        self.assertGreater(len(lost), 0)
+        for packet in lost:
+            self.assertTrue(packet["key"])
+        # Each gap in the numbers is told, once and by its length.
+        for before, after in zip(packets, packets[1:]):
+            self.assertEqual(after["lost"], after["seq"] - before["seq"] - 1)
+        total = sum(p["lost"] for p in lost)
+        self.assertIn(f"{total} packets were lost: the reader of this list was too slow",
+                      err.decode())
 
     def test_loops_go_on(self):
         source = self.ingest(self.clip("a.mp4", B_FRAMES, ["aac"], seconds=1), "--realtime", "--loop")
@@ -223,6 +244,21 @@ class Cat(PacketTest):
                 self.run_of([p.hash for p in reference[index]],
                             [p.hash for p in packets[index]][:-2])
         self.end(source)
+
+    def test_a_pipe_that_is_not_read(self):
+        source = self.ingest(self.heavy_clip("a.ts"), "--loop", "--decode", "off", "--packet-keep",
+                             "1")
+        cat = self.stalled("cat", "cam", "--packets", "--format", "nut")
+        data = self.read_some(cat, 4 << 20)
+        self.end(source)
+        out, err = self.finish(cat)
+        self.assertRegex(err.decode(), r"[1-9]\d* packets were lost: the reader was too slow")
+        copy = self.path("cat.nut")
+        with open(copy, "wb") as file:
+            file.write(data + out)
+        dts = [p.dts for p in self.packets_of(copy)[0]]
+        self.assertEqual(dts, sorted(set(dts)))
+        self.assertGreater(max(b - a for a, b in zip(dts, dts[1:])), 0.5)
 
     def test_a_reader_that_goes_away(self):
         _, source = self.live()
