@@ -414,10 +414,38 @@ uint64_t packet_writer_refused(const struct packet_writer *writer)
     return writer->refused;
 }
 
+/* Parameters that the channel does not tell and the first key frame has: Matroska wants them in its
+ * header. */
+static int complete_parameters(struct packet_writer *writer, const AVPacket *packet)
+{
+    const struct writer_stream *stream = &writer->streams[packet->stream_index];
+    AVCodecParameters *par = writer->av->streams[stream->av_index]->codecpar;
+    struct parameter_sets sets;
+    const uint8_t *found;
+    size_t size;
+
+    if (par->extradata_size > 0 || !(packet->flags & AV_PKT_FLAG_KEY))
+        return CUFRAMES_OK;
+    if (parameter_sets_open(&sets, par, stream->description.packaging) < 0)
+        return out_of_memory();
+    found = parameter_sets_find(&sets, packet, &size);
+    if (found) {
+        par->extradata = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE);
+        if (par->extradata) {
+            memcpy(par->extradata, found, size);
+            par->extradata_size = (int)size;
+        }
+    }
+    parameter_sets_close(&sets);
+    return found && !par->extradata ? out_of_memory() : CUFRAMES_OK;
+}
+
 static int mux_kept(struct packet_writer *writer)
 {
     int err = CUFRAMES_OK;
 
+    for (int i = 0; i < writer->start.count && !err && !writer->header_written; i++)
+        err = complete_parameters(writer, writer->start.kept[i]);
     for (int i = 0; i < writer->start.count && !err; i++)
         err = mux(writer, writer->start.kept[i]);
     packet_start_fini(&writer->start);

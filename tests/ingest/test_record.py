@@ -250,6 +250,59 @@ class Recording(PacketTest):
         self.assertAlmostEqual(recorded[1][-1].pts - recorded[0][-1].pts,
                                once[1][-1].pts - once[0][-1].pts, delta=0.1)
 
+    def bare(self, path):
+        """A publisher that tells no parameters; it ends when its output is closed."""
+        source = self.start("cam", path, program=os.environ["BARE_PACKETS"])
+        self.assertEqual(source.stdout.readline(), b"published\n")
+        return source
+
+    def end_bare(self, source):
+        source.stdout.close()
+        source.stdout = None
+        self.finish(source)
+
+    def test_no_parameters_beside_the_packets(self):
+        """Those in the stream do, for every container and every way out."""
+        for video in (PLAIN, ["libx265", "-x265-params", "log-level=none", "-pix_fmt", "yuv420p"]):
+            path = self.clip("a.ts", video, seconds=1)
+            hashes = self.pictures_of(path)
+            source = self.bare(path)
+            names = [self.path(f"{video[0]}.{form}") for form in ("mp4", "mkv", "ts")]
+            recorders = [self.record(name, "--pre-roll", "3600") for name in names]
+            cats = [self.start("cat", "cam", "--packets", "--format", form)
+                    for form in ("nut", "mpegts", "annexb")]
+            listed, _ = self.list_packets("--kept", "--count", "25")
+            self.assertEqual(len(listed), 25)
+            self.wait_for(lambda: len(self.run_json("info", "cam", "--json")["subscribers"]) == 6,
+                          "six readers")
+            self.end_bare(source)
+            for name, recorder in zip(names, recorders):
+                out, _ = self.finish(recorder)
+                self.assertIn(b"25 packets", out)
+                self.assertEqual(self.pictures_of(name), hashes, name)
+            for cat in cats:
+                out, _ = self.finish(cat)
+                with open(self.path("cat"), "wb") as file:
+                    file.write(out)
+                self.assertEqual(self.pictures_of(self.path("cat")), hashes, cat.args)
+
+    def pictures_of(self, path):
+        text = self.ffmpeg("-i", path, "-map", "0:v", "-fps_mode", "passthrough", "-f", "framemd5", "-")
+        return [line.split(b",")[-1] for line in text.splitlines() if not line.startswith(b"#")]
+
+    def test_a_stream_without_times(self):
+        """A raw stream: it is as long as its packets."""
+        source = self.bare(self.clip("a.h264", PLAIN, seconds=2))
+        recorder = self.record(self.path("b.mkv"), "--pre-roll", "3600")
+        cut = self.record(self.path("cut%d.mkv"), "--pre-roll", "3600", "--segment", "1")
+        short = self.record(self.path("c.mp4"), "--pre-roll", "3600", "--duration", "1")
+        self.assertIn(b": 1.0 s, 25 packets", self.finish(short)[0])
+        self.wait_for(lambda: len(self.run_json("info", "cam", "--json")["subscribers"]) == 2,
+                      "the readers")
+        self.end_bare(source)
+        self.assertIn(b": 2.0 s, 50 packets", self.finish(recorder)[0])
+        self.assertEqual(self.finish(cut)[0].count(b": 1.0 s, 25 packets"), 2)
+
     def test_what_a_container_cannot_carry(self):
         source = self.ingest(self.clip("a.mkv", PLAIN, ["pcm_alaw"]), "--realtime", "--loop")
         _, err = self.run_tool("record", "cam", self.path("b.mp4"), code=1)

@@ -64,7 +64,10 @@ static int give_up(struct recorder *recorder, int error)
         return report_failed("%s: %s; the recording ends, what is in the file is whole", file->path,
                              strerror(reason));
     if (error == CUFRAMES_ERR_FORMAT)
-        return report_failed("%s: %s; a .mkv file carries most", file->path, packet_writer_error());
+        return report_failed("%s: %s%s", file->path, packet_writer_error(),
+                             recorder->settings->format == PACKET_FORMAT_MATROSKA
+                                 ? ""
+                                 : "; a .mkv file carries most");
     return report_failed("%s: %s", file->path, packet_writer_error());
 }
 
@@ -177,7 +180,9 @@ static bool segment_is_full(const struct recorder *recorder, const cuframes_pack
 {
     int64_t time = time_of(packet);
 
-    if (!recorder->writer || recorder->settings->segment_s <= 0 || time == CUFRAMES_NO_TIME)
+    if (time == CUFRAMES_NO_TIME)
+        time = recorder->end_ns;
+    if (!recorder->writer || recorder->settings->segment_s <= 0)
         return false;
     return (double)time - (double)recorder->begin_ns >= recorder->settings->segment_s * 1e9 - 1e6;
 }
@@ -192,21 +197,42 @@ static bool can_begin(const struct recorder *recorder, const cuframes_packet_t *
            (cuframes_packet_flags(packet) & CUFRAMES_PKT_FLAG_KEY) != 0;
 }
 
+/* The one stream whose durations tell the time where no packet has any. */
+static bool tells_time(const struct recorder *recorder, const cuframes_packet_t *packet)
+{
+    int32_t video = packet_streams_video(&recorder->streams);
+
+    return cuframes_packet_stream(packet) == (uint32_t)(video < 0 ? 0 : video);
+}
+
+static void begin_time(struct recorder *recorder)
+{
+    recorder->file_packets = 0;
+    recorder->timed = false;
+    recorder->begin_ns = 0;
+    recorder->end_ns = 0;
+}
+
+/* A raw stream has no times: it is as long as its packets, one after the other. */
 static void note_time(struct recorder *recorder, const cuframes_packet_t *packet)
 {
     int64_t time = time_of(packet);
 
-    if (time == CUFRAMES_NO_TIME)
-        return;
-    if (recorder->file_packets == 0) {
+    recorder->file_packets++;
+    if (time != CUFRAMES_NO_TIME && !recorder->timed) {
         recorder->begin_ns = time;
         recorder->end_ns = time;
+        recorder->timed = true;
+    }
+    if (time == CUFRAMES_NO_TIME) {
+        if (recorder->timed || !tells_time(recorder, packet))
+            return;
+        time = recorder->end_ns;
     }
     if (__builtin_add_overflow(time, cuframes_packet_duration(packet), &time))
         time = INT64_MAX;
     if (time > recorder->end_ns)
         recorder->end_ns = time;
-    recorder->file_packets++;
 }
 
 static int write_packet(struct recorder *recorder, const cuframes_packet_t *packet)
@@ -216,7 +242,7 @@ static int write_packet(struct recorder *recorder, const cuframes_packet_t *pack
 
         if (rc != TOOL_CONTINUE)
             return rc;
-        recorder->file_packets = 0;
+        begin_time(recorder);
     }
     note_time(recorder, packet);
     return settle(recorder, packet_writer_packet(recorder->writer, packet));

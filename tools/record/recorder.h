@@ -25,6 +25,7 @@ struct recorder {
     struct packet_writer *writer;  /* NULL between files */
     struct recording_file file;
     int64_t begin_ns, end_ns; /* of the file, on the channel's time line */
+    bool timed;               /* a packet of the file had a time; else it begins at 0 */
     uint64_t file_packets;
     int64_t recorded_ns; /* in the files before */
     uint64_t files, lost, refused;
