@@ -4,6 +4,7 @@
  */
 #include "group/group.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -252,7 +253,7 @@ static int check_given_fds(const int *fds, uint32_t count)
     int err = check_fds(fds, count);
 
     for (uint32_t i = 0; !err && i < count; i++)
-        if (fcntl(fds[i], F_GETFD) < 0)
+        if (fcntl(fds[i], F_GETFD) < 0 && errno == EBADF)
             err = cf_fail(CUFRAMES_ERR_INVALID_ARG, "descriptor %d is not open", fds[i]);
     return err;
 }
