@@ -256,9 +256,10 @@ class Cat(PacketTest):
         copy = self.path("cat.nut")
         with open(copy, "wb") as file:
             file.write(data + out)
-        dts = [p.dts for p in self.packets_of(copy)[0]]
-        self.assertEqual(dts, sorted(set(dts)))
-        self.assertGreater(max(b - a for a, b in zip(dts, dts[1:])), 0.5)
+        # NUT keeps presentation times alone; ffmpeg makes the others up from the packet before.
+        pts = [p.pts for p in self.packets_of(copy)[0]]
+        self.assertEqual(pts, sorted(set(pts)))
+        self.assertGreater(max(b - a for a, b in zip(pts, pts[1:])), 0.5)
 
     def test_a_reader_that_goes_away(self):
         _, source = self.live()
