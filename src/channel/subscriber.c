@@ -391,7 +391,7 @@ static bool is_news(const cuframes_subscriber_t *s)
 }
 
 /* Spins for a moment where that has paid lately and cores are to spare. True: there is news. */
-static bool spin(cuframes_subscriber_t *s, const struct cf_ring_reader *reader)
+static bool spin(cuframes_subscriber_t *s, const struct cf_ring_reader *reader, uint64_t wanted)
 {
     int64_t until;
 
@@ -404,7 +404,7 @@ static bool spin(cuframes_subscriber_t *s, const struct cf_ring_reader *reader)
     }
     until = cf_now_ns() + s->spin_ns;
     do {
-        if (has_news(reader, s->wanted)) {
+        if (has_news(reader, wanted)) {
             s->spin_ns = s->spin_ns * 2 < SPIN_MAX_NS ? s->spin_ns * 2 : SPIN_MAX_NS;
             return true;
         }
@@ -418,29 +418,32 @@ static bool spin(cuframes_subscriber_t *s, const struct cf_ring_reader *reader)
 
 /* Sleeps until there is news, the deadline, or time for a look at the connection; the last is
  * said by a false. */
-static bool sleep_on(cuframes_subscriber_t *s, struct cf_ring_reader *reader, int64_t deadline)
+static bool sleep_on(cuframes_subscriber_t *s, struct cf_ring_reader *reader, uint64_t wanted,
+                     int64_t deadline)
 {
     int64_t look = cf_now_ns() + LOOK_MS * CF_NS_PER_MS;
     uint32_t word;
     int err;
 
-    if (spin(s, reader))
+    if (spin(s, reader, wanted))
         return true;
-    if (!cf_reader_prepare_wait(reader, CF_WAITING_FUTEX, s->wanted, &word))
+    if (!cf_reader_prepare_wait(reader, CF_WAITING_FUTEX, wanted, &word))
         return true;
     err = cf_reader_sleep(reader, word, deadline < look ? deadline : look);
     cf_reader_end_wait(reader);
     return err != -ETIMEDOUT;
 }
 
-/* The same without the lock; the view stays mapped, whatever the reader of packets does. */
+/* The same without the lock. The reader of packets may attach again meanwhile: the view stays mapped,
+ * and what is waited for is a copy. */
 static bool sleep_for_news(cuframes_subscriber_t *s, int64_t deadline)
 {
     struct cf_view *view = cf_view_ref(s->view);
+    const uint64_t wanted = s->wanted;
     bool news;
 
     pthread_mutex_unlock(&s->lock);
-    news = sleep_on(s, &view->reader, deadline);
+    news = sleep_on(s, &view->reader, wanted, deadline);
     pthread_mutex_lock(&s->lock);
     cf_view_unref(view);
     return news;
