@@ -41,7 +41,8 @@ run_suites() {
     if [ "$bad" -gt 0 ] || [ "$status" -ne 0 ]; then
         [ "$bad" -gt 0 ] || add_totals 0 1 0
         grep -E '^ *[0-9]+/[0-9]+ .* (FAIL|TIMEOUT|ERROR|UNEXPECTEDPASS|INTERRUPT) ' "$file" | sort -u
-        say "What they printed is in build/logs/$log.log"
+        /usr/bin/python3 "$root/scripts/dev/failed_tests.py" "$build/meson-logs/testlog.json"
+        say "All that they printed is in build/logs/$log.log"
     fi
     grep -E '^ *[0-9]+/[0-9]+ .* SKIP ' "$file" | sort -u || true
     say "($((SECONDS - start)) s)"
