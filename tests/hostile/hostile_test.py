@@ -112,18 +112,19 @@ def command_readers(work, seconds):
         yield Reader(name, kinds or "q", slow, [CUFRAMES, *words.split()], {}, name != "unixfd")
 
 
-def ffmpeg_readers():
+def ffmpeg_readers(seconds):
     wrapper = os.environ.get("CUFRAMES_FFMPEG")
     if not wrapper or not shutil.which("ffmpeg"):
         return
-    start = [wrapper, "ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error"]
-    yield Reader("ffmpeg", "f", True, [*start, "-i", "cuframes://cam", "-frames:v", "9", "-f",
-                                       "framemd5", "-"], {}, False)
+    # Without -xerror an error in mid-stream is said, and the exit status is that of success.
+    start = [wrapper, "ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-xerror"]
+    yield Reader("ffmpeg", "f", True, [*start, "-i", "cuframes://cam", "-frames:v",
+                                       str(int(30 * seconds)), "-f", "framemd5", "-"], {}, False)
     yield Reader("ffmpeg packets", "p", True,
-                 [*start, "-i", "cuframes_packets://cam", "-t", "0.3", "-f", "framemd5", "-"], {},
-                 False)
+                 [*start, "-i", "cuframes_packets://cam", "-t", str(seconds), "-f", "framemd5",
+                  "-"], {}, False)
     yield Reader("ffmpeg copy", "p", True,
-                 [*start, "-i", "cuframes_packets://cam", "-t", "0.3", "-c", "copy", "-f",
+                 [*start, "-i", "cuframes_packets://cam", "-t", str(seconds), "-c", "copy", "-f",
                   "matroska", "-y", "/dev/null"], {}, False)
 
 
@@ -156,7 +157,7 @@ def python_readers():
 
 
 def all_readers(work, seconds):
-    return [*library_readers(seconds), *command_readers(work, seconds), *ffmpeg_readers(),
+    return [*library_readers(seconds), *command_readers(work, seconds), *ffmpeg_readers(seconds),
             *gstreamer_readers(), *python_readers()]
 
 
