@@ -6,7 +6,8 @@
  *
  * The waits of a subscriber take a timeout and can be made in slices. These cannot, because giving
  * up changes something for others: acquire and publish under the wait policy (a timeout evicts), and
- * joining and every operation of a group (a timeout breaks it). They ask instead.
+ * joining and every operation of a group (a timeout breaks it). They ask instead; so does
+ * cuframes_query(), which would begin anew with each slice.
  */
 #ifndef CUFRAMES_INTERRUPT_H
 #define CUFRAMES_INTERRUPT_H

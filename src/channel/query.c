@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/interrupt.h"
 #include "base/sys.h"
 #include "wire/connection.h"
 #include "wire/endpoint.h"
@@ -135,13 +136,29 @@ void cf_report_free(cuframes_channel_report_t *report)
     free(report);
 }
 
+/* As cf_connection_receive(); the program can end the wait. */
+static int await(int socket, struct cf_message *message, int *fds, size_t *fd_count,
+                 int64_t deadline_ns)
+{
+    for (;;) {
+        int err =
+            cf_connection_receive(socket, message, fds, fd_count, cf_interrupt_slice(deadline_ns));
+
+        if ((err != CUFRAMES_ERR_TIMEOUT && err != CUFRAMES_ERR_WOULD_BLOCK) ||
+            cf_now_ns() >= deadline_ns)
+            return err;
+        if (cf_interrupted())
+            return cf_fail_interrupted();
+    }
+}
+
 /* One message of the answer. */
 static int receive(int socket, const char *key, enum cf_message_type type, int64_t deadline_ns,
                    struct cf_message *message)
 {
     int fds[CF_WIRE_MAX_FDS];
     size_t fd_count = 0;
-    int err = cf_connection_receive(socket, message, fds, &fd_count, deadline_ns);
+    int err = await(socket, message, fds, &fd_count, deadline_ns);
 
     /* No answer to a question carries descriptors; what does is of another type, and unwanted. */
     for (size_t i = 0; !err && i < fd_count; i++)
@@ -216,6 +233,8 @@ static int connect_by(const char *dir, const char *key, int64_t deadline_ns, int
     while ((err = cf_endpoint_connect(dir, key, socket)) == CUFRAMES_ERR_WOULD_BLOCK) {
         if (cf_now_ns() >= deadline_ns)
             return cf_endpoint_silent(key);
+        if (cf_interrupted())
+            return cf_fail_interrupted();
         nanosleep(&pause, NULL);
     }
     return err;
