@@ -46,6 +46,7 @@ class Channel(_cuframes.Publisher):
                        max_packet: int, max_size: int) -> None:
         from ._packets import raw_streams
 
+        self._own()
         raw = raw_streams(streams)
         self._enable_packets(slots, size, max_packet, round((keep or 0) * 1000), max_size)
         self._set_streams(raw)
@@ -54,6 +55,7 @@ class Channel(_cuframes.Publisher):
         """Describes the streams anew: readers see PacketFlags.GENERATION on the first packet."""
         from ._packets import raw_streams
 
+        self._own()
         self._set_streams(raw_streams(streams))
 
     def send_packet(self, data: Any, *, pts: float | None = None, dts: float | None = None,
@@ -61,6 +63,7 @@ class Channel(_cuframes.Publisher):
                     stream: int = 0) -> int:
         """Publishes one packet (anything with bytes; copied) and returns its number. pts, dts and
         duration in seconds; flags: bits of PacketFlags, of which KEY matters; stream: index."""
+        self._own()
         capture_ns, source = capture_time(time)
         return self._send_packet(data, NO_TIME if pts is None else round(pts * 1e9),
                                  NO_TIME if dts is None else round(dts * 1e9),

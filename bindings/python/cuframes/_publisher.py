@@ -134,6 +134,7 @@ class Buffer(_cuframes.Buffer):
 
     def publish(self) -> int:
         """Announces the slot now, and returns the frame's sequence number."""
+        self._own()
         capture_ns, source = capture_time(self.time)
         pts_ns = self.pts_ns
         if pts_ns is None:
@@ -247,6 +248,7 @@ class Publisher(Channel):
     def reconfigure(self, width: int, height: int, format: PixelFormat | int | str = "nv12", *,
                     slots: int = 0, color: Any = None, fps: Any = None) -> None:
         """Changes size and format: subscribers follow with the first frame of the new kind."""
+        self._own()
         wishes = dict(self._wishes, slots=slots or self._wishes["slots"], fps=rate(fps),
                       color=color_code(color))
         self._reconfigure(self.key, width, height, PixelFormat.of(format), **wishes)

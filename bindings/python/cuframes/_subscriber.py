@@ -263,4 +263,5 @@ def subscribers_of(some: Iterable[Any]) -> list[Subscriber]:
     for one in subscribers:
         if not isinstance(one, Subscriber):
             raise TypeError(f"{one!r} is not a subscriber: open() makes them")
+        one._own()
     return subscribers

@@ -189,6 +189,8 @@ static PyObject *buffer_publish(PyObject *self, PyObject *args, PyObject *kwargs
     void *stream;
     int err;
 
+    if (!pycf_channel_is_own(buffer->channel))
+        return NULL;
     if (buffer->published || !buffer->buffer || buffer->owner.released)
         return complain(&buffer->owner);
     if (!read_meta(args, kwargs, &meta, &user_data, &wanted) || !read_stream(wanted, &stream)) {
@@ -247,6 +249,17 @@ static PyObject *buffer_write(PyObject *self, PyObject *args)
     Py_END_ALLOW_THREADS pycf_owner_end_view(&buffer->owner);
     PyBuffer_Release(&data);
     return err == CUFRAMES_OK ? Py_NewRef(Py_None) : pycf_raise(err);
+}
+
+/* Raises unless it can be published by this process. */
+static PyObject *buffer_own(PyObject *self, PyObject *unused)
+{
+    struct buffer *buffer = (struct buffer *)self;
+
+    (void)unused;
+    if (!pycf_channel_is_own(buffer->channel))
+        return NULL;
+    return buffer->owner.released ? complain(&buffer->owner) : Py_NewRef(Py_None);
 }
 
 static PyObject *buffer_discard(PyObject *self, PyObject *unused)
@@ -326,6 +339,7 @@ static PyObject *buffer_dlpack_device(PyObject *self, PyObject *unused)
 
 static PyMethodDef buffer_methods[] = {
     {"_publish", (PyCFunction)(void (*)(void))buffer_publish, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"_own", buffer_own, METH_NOARGS, NULL},
     {"_write", buffer_write, METH_VARARGS, NULL},
     {"_whole", buffer_whole, METH_NOARGS, NULL},
     {"discard", buffer_discard, METH_NOARGS,

@@ -47,8 +47,11 @@ static PyObject *query(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "s|zi:_query", &key, &dir, &timeout_ms))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS err = cuframes_query(dir, key, timeout_ms, &report);
-    Py_END_ALLOW_THREADS if (err != CUFRAMES_OK) return pycf_raise(err);
+    PYCF_BEGIN_WAIT(NULL);
+    err = cuframes_query(dir, key, timeout_ms, &report);
+    PYCF_END_WAIT;
+    if (err != CUFRAMES_OK)
+        return pycf_raise(err);
     result = Py_BuildValue(
         "(NNN)", pycf_info_dict(&report->info), pycf_publisher_stats_dict(&report->stats),
         pycf_subscriber_info_list(report->subscribers, (Py_ssize_t)report->subscriber_count));
@@ -70,6 +73,7 @@ struct watch {
     PyObject ob_base;
     cuframes_watch_t *watch; /* NULL = closed */
     PyThread_type_lock lock;
+    unsigned fork_count; /* of the process that made it */
 };
 
 static PyObject *watch_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -86,6 +90,7 @@ static PyObject *watch_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         Py_DECREF((PyObject *)watch);
         return PyErr_NoMemory();
     }
+    watch->fork_count = pycf_fork_count();
     err = cuframes_watch_create(dir, &watch->watch);
     if (err != CUFRAMES_OK) {
         Py_DECREF((PyObject *)watch);
@@ -102,6 +107,11 @@ static void watch_dealloc(PyObject *self)
     if (watch->lock)
         PyThread_free_lock(watch->lock);
     pycf_free(self);
+}
+
+static bool is_own(const struct watch *watch)
+{
+    return pycf_is_own(watch->fork_count, "watch", "make another");
 }
 
 static PyObject *watch_closed(void)
@@ -133,7 +143,8 @@ static PyObject *watch_next(PyObject *self, PyObject *args)
     int64_t deadline_ns;
     int err;
 
-    if (!PyArg_ParseTuple(args, "|O:_next", &timeout) || !pycf_deadline(timeout, &deadline_ns))
+    if (!is_own(watch) || !PyArg_ParseTuple(args, "|O:_next", &timeout) ||
+        !pycf_deadline(timeout, &deadline_ns))
         return NULL;
     if (PyThread_acquire_lock(watch->lock, NOWAIT_LOCK) != PY_LOCK_ACQUIRED)
         return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "another thread uses this watch: make "
@@ -158,6 +169,8 @@ static PyObject *watch_fileno(PyObject *self, PyObject *unused)
     const struct watch *watch = (struct watch *)self;
 
     (void)unused;
+    if (!is_own(watch))
+        return NULL;
     return watch->watch ? PyLong_FromLong(cuframes_watch_fd(watch->watch)) : watch_closed();
 }
 
@@ -166,11 +179,14 @@ static PyObject *watch_close(PyObject *self, PyObject *unused)
     struct watch *watch = (struct watch *)self;
 
     (void)unused;
-    if (PyThread_acquire_lock(watch->lock, NOWAIT_LOCK) != PY_LOCK_ACQUIRED)
+    /* In a child of fork() the lock may be that of a thread that is not there. */
+    if (watch->fork_count == pycf_fork_count() &&
+        PyThread_acquire_lock(watch->lock, NOWAIT_LOCK) != PY_LOCK_ACQUIRED)
         return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "another thread uses this watch");
     cuframes_watch_destroy(watch->watch);
     watch->watch = NULL;
-    PyThread_release_lock(watch->lock);
+    if (watch->fork_count == pycf_fork_count())
+        PyThread_release_lock(watch->lock);
     Py_RETURN_NONE;
 }
 

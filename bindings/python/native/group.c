@@ -13,11 +13,19 @@ struct group {
     cuframes_group_t *group; /* NULL = closed */
     bool busy;               /* a thread is inside the library */
     int32_t timeout_ms;      /* of calls that do not say another */
+    unsigned fork_count;     /* of the process that joined */
 };
+
+static bool is_own(const struct group *group)
+{
+    return pycf_is_own(group->fork_count, "group", "join a group");
+}
 
 /* The group, marked as used; NULL = raised. */
 static cuframes_group_t *enter(struct group *group)
 {
+    if (!is_own(group))
+        return NULL;
     if (!group->group || group->busy) {
         pycf_raise_text(CUFRAMES_ERR_INVALID_ARG,
                         group->busy ? "another thread uses this group" : "this group is closed");
@@ -37,7 +45,7 @@ static bool timeout_of(PyObject *seconds, int32_t otherwise, int32_t *ms)
         return true;
     if (!pycf_deadline(seconds, &deadline_ns))
         return false;
-    *ms = deadline_ns == INT64_MAX ? -1 : pycf_left_ms(deadline_ns, INT32_MAX);
+    *ms = pycf_timeout_ms(deadline_ns);
     if (*ms == 0)
         *ms = 1;
     return true;
@@ -70,6 +78,7 @@ static PyObject *group_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return pycf_raise(err);
     }
     group->timeout_ms = config.timeout_ms;
+    group->fork_count = pycf_fork_count();
     return (PyObject *)group;
 }
 
@@ -95,17 +104,21 @@ static PyObject *finish(struct group *group, int err, PyObject *result)
 static PyObject *group_barrier(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"ranks", "timeout", NULL};
-    PyObject *timeout = NULL;
+    PyObject *given = NULL, *timeout = NULL;
     cuframes_group_t *group;
+    long ranks = 0;
     int32_t ms;
-    int ranks = 0, err;
+    int err;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|iO:barrier", names, &ranks, &timeout) ||
+    if (!is_own((struct group *)self) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:barrier", names, &given, &timeout) ||
+        (given && !pycf_whole_number(given, "ranks", 0, CUFRAMES_GROUP_MAX_RANKS,
+                                     "a number of ranks, 0 for all", &ranks)) ||
         !timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms) ||
         !(group = enter((struct group *)self)))
         return NULL;
     PYCF_BEGIN_WAIT(NULL);
-    err = cuframes_group_barrier(group, ranks, ms);
+    err = cuframes_group_barrier(group, (int)ranks, ms);
     PYCF_END_WAIT;
     return finish((struct group *)self, err, err ? NULL : Py_NewRef(Py_None));
 }
@@ -157,7 +170,7 @@ static int exchange(cuframes_group_t *group, const Py_buffer *data, size_t *size
 static PyObject *group_all_gather(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"data", "timeout", NULL};
-    PyObject *timeout = NULL, *list = NULL;
+    PyObject *given, *timeout = NULL, *list = NULL;
     Py_buffer data = {.obj = NULL};
     cuframes_group_t *group = NULL;
     size_t *sizes = NULL;
@@ -165,7 +178,9 @@ static PyObject *group_all_gather(PyObject *self, PyObject *args, PyObject *kwar
     int32_t ms;
     int err = NO_MEMORY, count = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*|O:all_gather", names, &data, &timeout))
+    if (!is_own((struct group *)self) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:all_gather", names, &given, &timeout) ||
+        !pycf_bytes(given, "data", &data))
         return NULL;
     if (!timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms) ||
         !(group = enter((struct group *)self))) {
@@ -184,6 +199,18 @@ static PyObject *group_all_gather(PyObject *self, PyObject *args, PyObject *kwar
     free(sizes);
     PyBuffer_Release(&data);
     return finish((struct group *)self, err, list);
+}
+
+/* The argument "root". */
+static bool read_root(PyObject *given, int *root)
+{
+    long rank;
+
+    if (!pycf_whole_number(given, "root", 0, CUFRAMES_GROUP_MAX_RANKS - 1, "a rank, 0 to size - 1",
+                           &rank))
+        return false;
+    *root = (int)rank;
+    return true;
 }
 
 /* A broadcast of bytes: those of the root are given, the others' come into memory of their own. */
@@ -212,15 +239,17 @@ static int send_out(cuframes_group_t *group, int root, struct parcel *parcel, in
 static PyObject *group_broadcast(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"root", "data", "timeout", NULL};
-    PyObject *timeout = NULL, *result = NULL;
+    PyObject *rank, *data = Py_None, *timeout = NULL, *result = NULL;
     Py_buffer given = {.obj = NULL};
     struct parcel parcel = {0};
     cuframes_group_t *group;
     int32_t ms;
     int root, err;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|z*O:broadcast", names, &root, &given,
-                                     &timeout))
+    if (!is_own((struct group *)self) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO:broadcast", names, &rank, &data,
+                                     &timeout) ||
+        !read_root(rank, &root) || (data != Py_None && !pycf_bytes(data, "data", &given)))
         return NULL;
     if (!timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms) ||
         !(group = enter((struct group *)self))) {
@@ -242,13 +271,18 @@ static PyObject *group_broadcast(PyObject *self, PyObject *args, PyObject *kwarg
 
 /* ---- descriptors ---- */
 
+#define FDS "fds is a list of descriptors: ints, or objects with fileno(); not %R"
+
 /* A list of ints into `fds`, which has room for `most`. Their number, or -1 = raised. */
 static int read_fds(PyObject *list, int *fds, int most)
 {
-    Py_ssize_t count = PySequence_Size(list);
+    Py_ssize_t count = PySequence_Check(list) ? PySequence_Size(list) : -1;
 
-    if (count < 0)
+    if (count < 0) {
+        PyErr_Clear();
+        PyErr_Format(PyExc_TypeError, FDS, list);
         return -1;
+    }
     if (count > most) {
         pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "%zd descriptors: at most %d in one exchange",
                         count, most);
@@ -259,8 +293,11 @@ static int read_fds(PyObject *list, int *fds, int most)
 
         fds[i] = item ? PyObject_AsFileDescriptor(item) : -1;
         Py_XDECREF(item);
-        if (fds[i] < 0)
+        if (fds[i] < 0) {
+            PyErr_Clear();
+            PyErr_Format(PyExc_TypeError, FDS, list);
             return -1;
+        }
         /* Before the group hears of it: see the round of numbers in send_fds(). */
         if (fcntl(fds[i], F_GETFD) < 0) {
             pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "descriptor %d is not open", fds[i]);
@@ -328,7 +365,8 @@ static PyObject *group_all_gather_fds(PyObject *self, PyObject *args, PyObject *
     int32_t ms;
     int count;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:all_gather_fds", names, &list, &timeout) ||
+    if (!is_own((struct group *)self) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:all_gather_fds", names, &list, &timeout) ||
         !timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms))
         return NULL;
     if (!(room = calloc(1, sizeof(*room))))
@@ -359,15 +397,16 @@ static PyObject *send_fds(struct group *self, cuframes_group_t *group, int root,
 static PyObject *group_broadcast_fds(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"root", "fds", "timeout", NULL};
-    PyObject *list = NULL, *timeout = NULL, *result = NULL;
+    PyObject *rank, *list = NULL, *timeout = NULL, *result = NULL;
     struct fd_room *room;
     cuframes_group_t *group;
     int32_t ms;
     int root, count = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|OO:broadcast_fds", names, &root, &list,
+    if (!is_own((struct group *)self) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO:broadcast_fds", names, &rank, &list,
                                      &timeout) ||
-        !timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms))
+        !read_root(rank, &root) || !timeout_of(timeout, ((struct group *)self)->timeout_ms, &ms))
         return NULL;
     if (!(room = calloc(1, sizeof(*room))))
         return PyErr_NoMemory();
@@ -387,7 +426,8 @@ static PyObject *group_close(PyObject *self, PyObject *unused)
     cuframes_group_t *left = group->group;
 
     (void)unused;
-    if (left && !enter(group))
+    /* In a child of fork() it may be busy for a thread that is not there. */
+    if (left && group->fork_count == pycf_fork_count() && !enter(group))
         return NULL;
     group->group = NULL;
     group->busy = false;
@@ -398,7 +438,7 @@ static PyObject *group_close(PyObject *self, PyObject *unused)
 static PyObject *group_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return Py_NewRef(self);
+    return is_own((struct group *)self) ? Py_NewRef(self) : NULL;
 }
 
 static PyObject *group_exit(PyObject *self, PyObject *args)
@@ -437,6 +477,8 @@ static PyObject *number_of(PyObject *self, int (*get)(const cuframes_group_t *))
     const cuframes_group_t *group = ((struct group *)self)->group;
     int number;
 
+    if (!is_own((struct group *)self))
+        return NULL;
     if (!group)
         return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "this group is closed");
     number = get(group);

@@ -4,7 +4,29 @@
  */
 #include "module.h"
 
+#include <pthread.h>
+
 struct pycf_state pycf_state;
+
+/* Changes in a child alone, while that has one thread. */
+static unsigned forks;
+
+static void in_child(void)
+{
+    forks++;
+}
+
+unsigned pycf_fork_count(void)
+{
+    return forks;
+}
+
+bool pycf_is_own(unsigned fork_count, const char *what, const char *instead)
+{
+    return fork_count == forks ||
+           pycf_raise_text(CUFRAMES_ERR_INVALID_ARG,
+                           "this %s was made before fork(): %s in the child", what, instead);
+}
 
 void pycf_free(PyObject *self)
 {
@@ -138,6 +160,10 @@ static int add_parts(PyObject *module)
 
     if (interpreter >= 0 && interpreter != now) {
         PyErr_SetString(PyExc_ImportError, "cuframes works in one interpreter of a process only");
+        return -1;
+    }
+    if (interpreter < 0 && pthread_atfork(NULL, NULL, in_child) != 0) {
+        PyErr_NoMemory();
         return -1;
     }
     interpreter = now;

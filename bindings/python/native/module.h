@@ -57,14 +57,29 @@ PyObject *pycf_raise_object(int err, PyObject *text);
 #define PYCF_END_WAIT Py_END_ALLOW_THREADS cuframes_set_interrupt_check(NULL, NULL);
 int pycf_wait_check(void *closing);
 
+/* Processes: number of forks between the program's start and this process, which an object keeps
+ * from its birth. False = it is that of a parent, and raised so: "this WHAT was made before fork():
+ * INSTEAD in the child". Comes before everything else that may be wrong. */
+unsigned pycf_fork_count(void);
+bool pycf_is_own(unsigned fork_count, const char *what, const char *instead);
+
+/* arguments.c: arguments of what is called from C directly. False = raised, with the argument's name, what
+ * it may be and what was given. */
+bool pycf_whole_number(PyObject *given, const char *name, long least, long most, const char *what,
+                       long *number);
+/* Bytes of any kind; to be released. */
+bool pycf_bytes(PyObject *given, const char *name, Py_buffer *bytes);
+
 /* Converters for "O&" of PyArg_Parse…(): 1, or 0 = raised. A uint32_t, which "I" would cut to size. */
 int pycf_unsigned(PyObject *object, void *number);
 /* An address or handle, as unsigned long long. */
 int pycf_address(PyObject *object, void *number);
 
 /* times.c: seconds as Python has them. */
-/* None and negative = never (INT64_MAX), else the deadline on cuframes_now_ns(); false = raised. */
-bool pycf_deadline(PyObject *seconds, int64_t *deadline_ns);
+/* The argument "timeout": None = never (INT64_MAX), else the deadline on cuframes_now_ns(); false = raised. */
+bool pycf_deadline(PyObject *timeout, int64_t *deadline_ns);
+/* Milliseconds left for the library: -1 = for ever. */
+int32_t pycf_timeout_ms(int64_t deadline_ns);
 /* Milliseconds left, rounded up, at most `most`; 0 when the deadline has passed. */
 int32_t pycf_left_ms(int64_t deadline_ns, int32_t most);
 /* An int of nanoseconds, None for CUFRAMES_NO_TIME. */

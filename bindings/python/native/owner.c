@@ -177,9 +177,10 @@ PyObject *pycf_owner_numpy(struct pycf_owner *owner, PyObject *args, PyObject *k
     if (owner->picture.memory != CUFRAMES_MEMORY_HOST)
         return pycf_raise_text(CUFRAMES_ERR_CUDA, "%s", pycf_owner_on_gpu(owner));
     if (which != Py_None) {
-        long index = PyLong_AsLong(which);
+        long index;
 
-        if (index == -1 && PyErr_Occurred())
+        if (!pycf_whole_number(which, "plane", LONG_MIN, LONG_MAX,
+                               "the index of a plane, or None for all", &index))
             return NULL;
         return view_of_plane(owner, index < 0 || index > INT32_MAX ? -1 : (int32_t)index);
     }
@@ -198,6 +199,16 @@ PyObject *pycf_owner_numpy(struct pycf_owner *owner, PyObject *args, PyObject *k
 
 static int not_one_array(const struct pycf_owner *owner)
 {
+    const struct pycf_picture *picture = &owner->picture;
+
+    if (picture->format != CUFRAMES_FORMAT_YUV444P && (picture->width % 2 || picture->height % 2)) {
+        PyErr_Format(PyExc_BufferError,
+                     "a %s picture of %dx%d, an odd size, is not one array: take the planes one by "
+                     "one, from numpy() or planes%s",
+                     cuframes_format_name(picture->format), picture->width, picture->height,
+                     owner->readonly ? "; bgr(), rgb() and gray() give one array" : "");
+        return -1;
+    }
     PyErr_Format(PyExc_BufferError,
                  "the planes of this %s picture do not lie one behind the other, so it is not one "
                  "array: take the planes one by one, from numpy() or planes",

@@ -19,7 +19,8 @@ PyObject *pycf_subscriber_enable_packets(PyObject *self, PyObject *args)
     unsigned int start;
     int err;
 
-    if (!PyArg_ParseTuple(args, "IO&O&", &start, pycf_unsigned, &options.pre_roll_ms, pycf_unsigned,
+    if (!pycf_subscriber_is_own(s) ||
+        !PyArg_ParseTuple(args, "IO&O&", &start, pycf_unsigned, &options.pre_roll_ms, pycf_unsigned,
                           &options.streams))
         return NULL;
     options.start = (cuframes_packet_start_t)start;
@@ -73,8 +74,8 @@ PyObject *pycf_subscriber_next_packet(PyObject *self, PyObject *args)
     int64_t deadline_ns;
     int err = 1;
 
-    if (!PyArg_ParseTuple(args, "O", &timeout) || !pycf_deadline(timeout, &deadline_ns) ||
-        !pycf_subscriber_lock(s))
+    if (!pycf_subscriber_is_own(s) || !PyArg_ParseTuple(args, "O", &timeout) ||
+        !pycf_deadline(timeout, &deadline_ns) || !pycf_subscriber_lock(s))
         return NULL;
     if (s->closed || s->closing || !s->subscriber)
         pycf_subscriber_closed(s);

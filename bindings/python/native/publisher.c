@@ -23,7 +23,7 @@ struct pycf_channel *pycf_channel_new(void)
     if (!channel)
         PyErr_NoMemory();
     else
-        channel->refs = 1;
+        *channel = (struct pycf_channel){.refs = 1, .fork_count = pycf_fork_count()};
     return channel;
 }
 
@@ -58,8 +58,15 @@ PyObject *pycf_channel_raise(const struct pycf_channel *channel, int err)
     return pycf_raise(err);
 }
 
+bool pycf_channel_is_own(const struct pycf_channel *channel)
+{
+    return pycf_is_own(channel->fork_count, "publisher", "make another, under another key,");
+}
+
 bool pycf_channel_enter(struct pycf_channel *channel)
 {
+    if (channel && !pycf_channel_is_own(channel))
+        return false;
     if (!channel || channel->closed) {
         pycf_raise_text(CUFRAMES_ERR_INVALID_ARG, "this publisher is closed");
         return false;
@@ -254,14 +261,17 @@ static PyObject *publisher_pause(PyObject *self, PyObject *unused)
     return leave_with(channel, err, err ? NULL : Py_NewRef(Py_None));
 }
 
-static PyObject *publisher_add_client(PyObject *self, PyObject *args)
+static PyObject *publisher_add_client(PyObject *self, PyObject *given)
 {
     struct pycf_channel *channel;
-    int fd, err;
+    long fd;
+    int err;
 
-    if (!PyArg_ParseTuple(args, "i:add_client", &fd) || !(channel = enter(self)))
+    if (!(channel = enter(self)))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS err = cuframes_publisher_add_client(channel->publisher, fd);
+    if (!pycf_whole_number(given, "fd", 0, INT32_MAX, "the number of an open descriptor", &fd))
+        return leave_with(channel, CUFRAMES_OK, NULL);
+    Py_BEGIN_ALLOW_THREADS err = cuframes_publisher_add_client(channel->publisher, (int)fd);
     Py_END_ALLOW_THREADS return leave_with(channel, err, err ? NULL : Py_NewRef(Py_None));
 }
 
@@ -347,6 +357,15 @@ static PyObject *publisher_send_packet(PyObject *self, PyObject *args)
     return seq;
 }
 
+/* Raises unless the channel is open and this process's. */
+static PyObject *publisher_own(PyObject *self, PyObject *unused)
+{
+    struct pycf_channel *channel = enter(self);
+
+    (void)unused;
+    return channel ? leave_with(channel, CUFRAMES_OK, Py_NewRef(Py_None)) : NULL;
+}
+
 static PyObject *publisher_close(PyObject *self, PyObject *unused)
 {
     struct pycf_channel *channel = ((struct publisher *)self)->channel;
@@ -364,6 +383,7 @@ static PyMethodDef publisher_methods[] = {
     {"_enable_packets", publisher_enable_packets, METH_VARARGS, NULL},
     {"_set_streams", publisher_set_streams, METH_O, NULL},
     {"_send_packet", publisher_send_packet, METH_VARARGS, NULL},
+    {"_own", publisher_own, METH_NOARGS, NULL},
     {"_pause", publisher_pause, METH_NOARGS, NULL},
     {"_info", publisher_info, METH_NOARGS, NULL},
     {"stats", publisher_stats, METH_NOARGS,
@@ -372,7 +392,7 @@ static PyMethodDef publisher_methods[] = {
     {"subscribers", publisher_subscribers, METH_NOARGS,
      "subscribers() -> list[dict]\n\nWho reads the channel now: name, mode, frames held, received "
      "and missed, lag in frames, process."},
-    {"add_client", publisher_add_client, METH_VARARGS,
+    {"add_client", publisher_add_client, METH_O,
      "add_client(fd)\n\nServes a connected SOCK_SEQPACKET Unix socket whose other end is with a "
      "subscriber. The descriptor is consumed."},
     {"close", publisher_close, METH_NOARGS,

@@ -15,6 +15,7 @@ struct pycf_channel {
     Py_ssize_t users;
     bool closed;
     cuframes_publisher_t *publisher;
+    unsigned fork_count; /* of the process that made it */
     /* What its slots have. */
     int32_t width, height;
     cuframes_format_t format;
@@ -25,7 +26,9 @@ struct pycf_channel {
 
 struct pycf_channel *pycf_channel_new(void);
 void pycf_channel_unref(struct pycf_channel *channel);
-/* Enters the library: false = raised, it is closed. */
+/* Whether this process made it; false = raised. Asked before anything else. */
+bool pycf_channel_is_own(const struct pycf_channel *channel);
+/* Enters the library: false = raised, it is a parent's, or closed. */
 bool pycf_channel_enter(struct pycf_channel *channel);
 void pycf_channel_leave(struct pycf_channel *channel);
 /* As pycf_raise(); of a wait that closing ended it says that. */

@@ -3,19 +3,16 @@
  * Subscriber: attaches when it is first used, gives frames, and waits so that signals, close() and
  * other threads come through.
  *
- * One thread at a time is inside the library (`lock`, taken without the GIL). A wait goes in
- * slices of PYCF_SLICE_MS: the library wakes as often by itself to look at its connection, so a
- * slice costs nothing, and between two of them Python's signal handlers run.
+ * One thread at a time is inside the library (`lock`, taken without the GIL). While it attaches the
+ * library asks as often as a slice whether to go on. A wait for a frame goes in slices of
+ * PYCF_SLICE_MS: the library wakes as often by itself to look at its connection, so a slice costs
+ * nothing, and between two of them Python's signal handlers run.
  */
 #include <string.h>
-#include <unistd.h>
 
 #include "frame.h"
 #include "info.h"
 #include "subscriber.h"
-
-#define CONNECT_SLICE_MIN_MS 100
-#define CONNECT_SLICE_MAX_MS 1000
 
 /* ---- one thread at a time ---- */
 
@@ -39,13 +36,16 @@ static bool wait_for_lock(struct pycf_subscriber *s)
     return true;
 }
 
+bool pycf_subscriber_is_own(const struct pycf_subscriber *s)
+{
+    return pycf_is_own(s->fork_count, "subscriber", "open the channel again");
+}
+
 bool pycf_subscriber_lock(struct pycf_subscriber *s)
 {
+    if (!pycf_subscriber_is_own(s))
+        return false;
     if (PyThread_acquire_lock(s->lock, NOWAIT_LOCK) != PY_LOCK_ACQUIRED) {
-        if (getpid() != s->pid)
-            return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG,
-                                   "this subscriber was made before "
-                                   "fork(): subscribe again in the child");
         if (is_inside(s))
             return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG,
                                    "a signal handler cannot use the subscriber for which the "
@@ -95,39 +95,42 @@ static PyObject *nobody_there(const struct pycf_subscriber *s)
                            s->key, s->config.runtime_dir ? s->config.runtime_dir : dir);
 }
 
-bool pycf_subscriber_attach(struct pycf_subscriber *s, int64_t deadline_ns)
+/* Raises for what an attempt to attach came to. */
+static PyObject *not_attached(const struct pycf_subscriber *s, int err)
 {
-    cuframes_subscriber_config_t config = s->config;
-    int32_t slice = CONNECT_SLICE_MIN_MS;
-
-    while (!s->subscriber) {
-        int err;
-
-        if (s->closing || s->closed)
-            return pycf_subscriber_closed(s);
-        config.connect_timeout_ms = pycf_left_ms(deadline_ns, slice);
-        Py_BEGIN_ALLOW_THREADS err = cuframes_subscriber_create(&config, &s->subscriber);
-        Py_END_ALLOW_THREADS if (err == CUFRAMES_OK) return true;
-        if (err != CUFRAMES_ERR_TIMEOUT)
-            return pycf_raise(err);
-        if (PyErr_CheckSignals() < 0)
-            return false;
-        if (pycf_left_ms(deadline_ns, 1) == 0)
-            return nobody_there(s);
-        slice = slice * 2 < CONNECT_SLICE_MAX_MS ? slice * 2 : CONNECT_SLICE_MAX_MS;
-    }
-    return true;
+    /* Told to end, by a signal handler that raised or by close(). */
+    if (err == CUFRAMES_ERR_WOULD_BLOCK)
+        return PyErr_Occurred() ? NULL : pycf_subscriber_closed(s);
+    return err == CUFRAMES_ERR_TIMEOUT ? nobody_there(s) : pycf_raise(err);
 }
 
-static PyObject *subscriber_connect(PyObject *self, PyObject *args)
+bool pycf_subscriber_attach(struct pycf_subscriber *s, int64_t deadline_ns)
+{
+    const cuframes_connect_options_t options = {.stop = pycf_wait_check, .user = &s->closing};
+    cuframes_subscriber_config_t config = s->config;
+    int err;
+
+    if (s->subscriber)
+        return true;
+    if (s->closing || s->closed)
+        return pycf_subscriber_closed(s);
+    config.connect = &options;
+    config.connect_timeout_ms = pycf_timeout_ms(deadline_ns);
+    Py_BEGIN_ALLOW_THREADS err = cuframes_subscriber_create(&config, &s->subscriber);
+    Py_END_ALLOW_THREADS return err == CUFRAMES_OK || not_attached(s, err);
+}
+
+static PyObject *subscriber_connect(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     struct pycf_subscriber *s = (struct pycf_subscriber *)self;
+    static char *names[] = {"timeout", NULL};
     PyObject *timeout = Py_None;
     int64_t deadline_ns;
     bool done;
 
-    if (!PyArg_ParseTuple(args, "|O:connect", &timeout) || !pycf_deadline(timeout, &deadline_ns) ||
-        !pycf_subscriber_lock(s))
+    if (!pycf_subscriber_is_own(s) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "|O:connect", names, &timeout) ||
+        !pycf_deadline(timeout, &deadline_ns) || !pycf_subscriber_lock(s))
         return NULL;
     done = pycf_subscriber_attach(s, deadline_ns);
     pycf_subscriber_unlock(s);
@@ -280,16 +283,24 @@ static PyObject *raise_of(struct pycf_subscriber *s, int err)
     return pycf_raise(err);
 }
 
+/* A century. */
+#define MOST_MS 3000000000000
+
 static PyObject *subscriber_next_frame(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"timeout_ms", NULL};
     struct pycf_subscriber *s = (struct pycf_subscriber *)self;
     struct pycf_frame *frame;
     int64_t deadline_ns = INT64_MAX;
+    PyObject *timeout = NULL;
     long timeout_ms = -1;
     int err;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|l:next_frame", names, &timeout_ms))
+    if (!pycf_subscriber_is_own(s) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "|O:next_frame", names, &timeout) ||
+        (timeout && !pycf_whole_number(timeout, "timeout_ms", LONG_MIN, MOST_MS,
+                                       "a whole number of milliseconds, below 0 to wait for ever",
+                                       &timeout_ms)))
         return NULL;
     if (timeout_ms >= 0)
         deadline_ns = timeout_ms == 0 ? 0 : cuframes_now_ns() + (int64_t)timeout_ms * 1000000;
@@ -307,7 +318,7 @@ static PyObject *subscriber_iternext(PyObject *self)
     int64_t deadline_ns;
     int err;
 
-    if (!pycf_deadline(s->timeout, &deadline_ns))
+    if (!pycf_subscriber_is_own(s) || !pycf_deadline(s->timeout, &deadline_ns))
         return NULL;
     frame = next_frame(s, deadline_ns, true, &err);
     if (frame)
@@ -339,6 +350,8 @@ static PyObject *subscriber_fileno(PyObject *self, PyObject *unused)
     int fd;
 
     (void)unused;
+    if (!pycf_subscriber_is_own(s))
+        return NULL;
     if (s->closed)
         return pycf_subscriber_closed(s);
     if (!s->subscriber)
@@ -358,7 +371,7 @@ static bool close_subscriber(struct pycf_subscriber *s)
         return true;
     s->closing = true;
     /* In a child of fork() the lock may be that of a thread that is not there. */
-    if (getpid() != s->pid) {
+    if (s->fork_count != pycf_fork_count()) {
         end(s);
         return true;
     }
@@ -381,10 +394,12 @@ static PyObject *subscriber_close(PyObject *self, PyObject *unused)
 
 static PyObject *subscriber_enter(PyObject *self, PyObject *unused)
 {
+    const struct pycf_subscriber *s = (struct pycf_subscriber *)self;
+
     (void)unused;
-    return ((struct pycf_subscriber *)self)->closed
-               ? pycf_subscriber_closed((struct pycf_subscriber *)self)
-               : Py_NewRef(self);
+    if (!pycf_subscriber_is_own(s))
+        return NULL;
+    return s->closed ? pycf_subscriber_closed(s) : Py_NewRef(self);
 }
 
 static PyObject *subscriber_exit(PyObject *self, PyObject *args)
@@ -401,7 +416,7 @@ static PyObject *subscriber_new(PyTypeObject *type, PyObject *args, PyObject *kw
     s = (struct pycf_subscriber *)PyType_GenericAlloc(type, 0);
     if (!s)
         return NULL;
-    s->pid = getpid();
+    s->fork_count = pycf_fork_count();
     s->closed = true; /* until it is initialised */
     s->last_seq = -1;
     s->last_pts_ns = CUFRAMES_NO_TIME;
@@ -500,6 +515,8 @@ static PyObject *subscriber_stats(PyObject *self, PyObject *unused)
     int err;
 
     (void)unused;
+    if (!pycf_subscriber_is_own(s))
+        return NULL;
     if (s->subscriber && (err = cuframes_subscriber_stats(s->subscriber, &stats)) != CUFRAMES_OK)
         return pycf_raise(err);
     return Py_BuildValue(
@@ -522,14 +539,22 @@ static PyObject *subscriber_info(PyObject *self, PyObject *unused)
     int err = CUFRAMES_ERR_DISCONNECTED;
 
     (void)unused;
-    if (s->closed)
-        return pycf_subscriber_closed(s);
     if (!pycf_subscriber_lock(s))
         return NULL;
+    if (s->closed) {
+        pycf_subscriber_unlock(s);
+        return pycf_subscriber_closed(s);
+    }
     if (s->subscriber)
         err = cuframes_subscriber_info(s->subscriber, &info);
     pycf_subscriber_unlock(s);
     return err == CUFRAMES_OK ? pycf_info_dict(&info) : pycf_raise(err);
+}
+
+static PyObject *subscriber_own(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return pycf_subscriber_is_own((struct pycf_subscriber *)self) ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyObject *subscriber_held(PyObject *self, PyObject *unused)
@@ -539,7 +564,7 @@ static PyObject *subscriber_held(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef subscriber_methods[] = {
-    {"connect", subscriber_connect, METH_VARARGS,
+    {"connect", (PyCFunction)(void (*)(void))subscriber_connect, METH_VARARGS | METH_KEYWORDS,
      "connect(timeout=None)\n\nAttaches to the publisher unless that has happened; waits for it up "
      "to `timeout` seconds (None = for ever). Iterating and next_frame() do it by themselves."},
     {"next_frame", (PyCFunction)(void (*)(void))subscriber_next_frame, METH_VARARGS | METH_KEYWORDS,
@@ -562,6 +587,7 @@ static PyMethodDef subscriber_methods[] = {
     {"_next_packet", pycf_subscriber_next_packet, METH_VARARGS, NULL},
     {"_streams", pycf_subscriber_streams, METH_NOARGS, NULL},
     {"_info", subscriber_info, METH_NOARGS, NULL},
+    {"_own", subscriber_own, METH_NOARGS, NULL},
     {"_held", subscriber_held, METH_NOARGS, NULL},
     {"__enter__", subscriber_enter, METH_NOARGS, "Itself; closed at the end of with."},
     {"__exit__", subscriber_exit, METH_VARARGS, "Closes it."},

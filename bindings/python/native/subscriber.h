@@ -15,7 +15,7 @@ struct pycf_subscriber {
     void *stream;
     PyThread_type_lock lock;
     unsigned long inside; /* the thread that has the lock, 0 = none */
-    pid_t pid;            /* of the process that made it */
+    unsigned fork_count;  /* of the process that made it */
     bool closing;         /* close() was called: whoever has the lock closes it, at the latest */
     bool closed;
     struct pycf_ledger *ledger;
@@ -26,6 +26,8 @@ struct pycf_subscriber {
     int64_t last_pts_ns;
 };
 
+/* Whether this process made it; false = raised. Asked before anything else. */
+bool pycf_subscriber_is_own(const struct pycf_subscriber *s);
 /* One thread at a time is inside the library. False = raised. */
 bool pycf_subscriber_lock(struct pycf_subscriber *s);
 void pycf_subscriber_unlock(struct pycf_subscriber *s);

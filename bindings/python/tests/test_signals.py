@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Ctrl-C and other signals in waits that the library cannot make in slices: for a slot under the
-wait policy, and in groups."""
+"""Ctrl-C and other signals in waits that are not made in slices: for a publisher and its answer, for a
+slot under the wait policy, and in groups."""
 import signal
 import textwrap
 import threading
@@ -45,12 +45,33 @@ WAITS = {
     "broadcast": (RANK, "group.broadcast(1)"),
     "all_gather_fds": (RANK, "group.all_gather_fds([0])"),
     "broadcast_fds": (RANK, "group.broadcast_fds(1)"),
+    "connect": ("import cuframes", "cuframes.open('nobody')"),
+    "no answer": ("import cuframes", "cuframes.open('stopped')"),
+    "info": ("import cuframes", "cuframes.info('stopped', timeout=30)"),
+    "snapshot": ("import cuframes", "cuframes.snapshot('nobody', timeout=30)"),
+    "packets": ("import cuframes", "cuframes.packets('nobody')"),
+    "VideoCapture": ("import cuframes", "cuframes.VideoCapture('nobody', timeout=None)"),
 }
 
 
+@pytest.fixture
+def stopped(script):
+    """A channel whose publisher is there and says nothing."""
+    program = script("import cuframes\npub = cuframes.Publisher('stopped', 4, 2)\n"
+                     "print('ready', flush=True)\ninput()")
+    assert program.line() == "ready"
+    program.process.send_signal(signal.SIGSTOP)
+    yield
+    program.process.send_signal(signal.SIGCONT)
+    program.say()
+    assert program.end() == 0
+
+
 @pytest.mark.parametrize("name", WAITS)
-def test_ctrl_c(script, name):
+def test_ctrl_c(request, script, name):
     before, wait = WAITS[name]
+    if "stopped" in wait:
+        request.getfixturevalue("stopped")
     program = script(f"{textwrap.dedent(before)}\nprint('ready', flush=True)\ntry:\n    {wait}\n"
                      "except KeyboardInterrupt:\n    print('interrupted', flush=True)\n")
     other = cuframes.Group("g", 2, 1) if before is RANK else None

@@ -383,11 +383,19 @@ def test_pickled_subscribers_work_after_spawn(script):
 
 def test_a_child_of_fork_is_refused(script):
     program = script("""
-        import os, threading, time
+        import asyncio, os, threading, time
         import cuframes
         pub = cuframes.Publisher("cam", 4, 2, "gray")
+        pub.enable_packets([cuframes.Stream(codec_name="h264")])
+        with cuframes.Publisher("closed", 4, 2, "gray") as ended:
+            closed = cuframes.open("closed", timeout=20)
+        packets = cuframes.packets("cam", timeout=20)
         sub = cuframes.open("cam", timeout=20)
-        pub.acquire().publish()
+        watch, group = cuframes.watch(), cuframes.Group("g", 1, timeout=20)
+        with cuframes.watch() as gone, cuframes.Group("left", 1, timeout=20) as left:
+            pass
+        slot, done = pub.acquire(), pub.acquire()
+        done.publish()
         frame = next(sub)
         def wait():
             try:
@@ -399,19 +407,48 @@ def test_a_child_of_fork_is_refused(script):
         time.sleep(0.1)
         pid = os.fork()
         if pid == 0:
-            for call in (lambda: next(sub), pub.acquire, pub.stats):
+            # Whatever else is wrong: in use by a thread, closed, published, wrong arguments.
+            for call in (
+                    lambda: next(sub), sub.poll, sub.next_frame, sub.fileno, sub.connect, sub.stats,
+                    sub.__enter__, lambda: sub.info, lambda: sub.next_frame("x"),
+                    lambda: sub.connect("x"), lambda: next(closed), lambda: closed.info,
+                    lambda: cuframes.wait_any([sub], timeout="x"),
+                    lambda: cuframes.batch([sub, closed], deadline="x"),
+                    lambda: asyncio.run(anext(sub)),
+                    pub.acquire, pub.frame, pub.stats, pub.subscribers, pub.pause,
+                    lambda: pub.info, lambda: pub.send("x", pts="x"),
+                    lambda: pub.reconfigure("x", 0), lambda: pub.set_streams(0),
+                    lambda: pub.enable_packets(0), lambda: pub.send_packet(0, time="x"),
+                    lambda: pub.add_client("x"), lambda: ended.send(0), slot.publish, done.publish,
+                    packets.next_packet, lambda: packets.next_packet("x"), lambda: next(packets),
+                    lambda: packets.streams, packets.stats, packets.fileno,
+                    watch.next, lambda: next(watch), lambda: watch.next("x"), watch.fileno,
+                    gone.next,
+                    group.barrier, lambda: group.barrier("x"), lambda: group.all_gather(0),
+                    lambda: group.broadcast("x"), lambda: group.all_gather_fds(0),
+                    lambda: group.broadcast_fds("x"), lambda: group.rank, left.barrier):
                 try:
                     call()
                     os._exit(1)
                 except cuframes.CuframesInvalidArgument as error:
-                    assert "fork" in str(error)
-            sub.close()
-            pub.close()
-            del frame
+                    if "made before fork()" not in str(error) or "in the child" not in str(error):
+                        os._exit(2)
+                except Exception:
+                    import traceback
+                    traceback.print_exc()
+                    os._exit(3)
+            for one in (sub, closed, pub, ended, packets, watch, gone, group, left):
+                one.close()
+            assert cuframes.info("cam").key == "cam"
+            with cuframes.open("cam", timeout=20) as own:
+                next(own)
+            del frame, slot, done
             os._exit(0)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-        pub.acquire().publish()
+        slot.publish()
         thread.join()
+        assert group.all_gather(b"whole") == [b"whole"] and watch.next(5) == (True, "cam")
+        assert packets.next_packet(0) is None
         sub.close()
         pub.close()
     """)
