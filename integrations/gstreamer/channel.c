@@ -15,6 +15,7 @@ struct GstCuframesChannel {
     gatomicrefcount refs;
     GstCuframesChannelSettings settings;
     gint slots_out; /* atomic */
+    gint flushing;  /* atomic */
 
     GMutex lock;
     gboolean closed;
@@ -265,6 +266,16 @@ gboolean gst_cuframes_channel_stats(GstCuframesChannel *channel, cuframes_publis
     return known;
 }
 
+void gst_cuframes_channel_set_flushing(GstCuframesChannel *channel, gboolean on)
+{
+    g_atomic_int_set(&channel->flushing, on);
+}
+
+gboolean gst_cuframes_channel_is_flushing(GstCuframesChannel *channel)
+{
+    return g_atomic_int_get(&channel->flushing);
+}
+
 guint gst_cuframes_channel_slots_out(GstCuframesChannel *channel)
 {
     return (guint)g_atomic_int_get(&channel->slots_out);
@@ -350,16 +361,32 @@ static gboolean still_is(GstCuframesChannel *channel, const GstCuframesPicture *
     return same;
 }
 
+/* Whom the library asks in a call. */
+typedef struct {
+    GstCuframesStop stop;
+    gpointer user;
+} Asked;
+
+static int ask(void *data)
+{
+    const Asked *asked = data;
+
+    return asked->stop(asked->user);
+}
+
 int gst_cuframes_channel_acquire(GstCuframesChannel *channel, const GstCuframesPicture *picture,
-                                 GstBuffer **buffer)
+                                 GstCuframesStop stop, gpointer user, GstBuffer **buffer)
 {
     struct publisher *publisher = borrow_publisher(channel);
+    Asked asked = {stop, user};
     cuframes_buffer_t *acquired;
     int error;
 
     if (!publisher)
         return CUFRAMES_ERR_DISCONNECTED;
+    cuframes_set_interrupt_check(ask, &asked);
     error = cuframes_publisher_acquire_buffer(publisher->publisher, &acquired);
+    cuframes_set_interrupt_check(NULL, NULL);
     publisher_unref(publisher);
     if (error)
         return error;
@@ -401,9 +428,11 @@ static gboolean settle(GstBuffer *buffer)
 }
 
 int gst_cuframes_channel_publish(GstCuframesChannel *channel, GstBuffer *buffer,
-                                 const cuframes_frame_meta_t *meta)
+                                 const cuframes_frame_meta_t *meta, GstCuframesStop stop,
+                                 gpointer user)
 {
     struct slot *slot = slot_of(channel, buffer);
+    Asked asked = {stop, user};
     struct publisher *publisher;
     int error;
 
@@ -413,7 +442,9 @@ int gst_cuframes_channel_publish(GstCuframesChannel *channel, GstBuffer *buffer,
     if (!publisher)
         return CUFRAMES_ERR_DISCONNECTED;
     /* On a GPU behind the context's NULL stream, which waits for the streams of all elements. */
+    cuframes_set_interrupt_check(ask, &asked);
     error = cuframes_publisher_publish_buffer(publisher->publisher, slot->buffer, NULL, meta, NULL);
+    cuframes_set_interrupt_check(NULL, NULL);
     publisher_unref(publisher);
     if (error == CUFRAMES_OK)
         /* Whoever keeps the buffer upstream may read it, and gets a copy to write to. */

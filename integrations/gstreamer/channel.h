@@ -49,11 +49,21 @@ int gst_cuframes_channel_add_client(GstCuframesChannel *channel, int fd);
 gboolean gst_cuframes_channel_stats(GstCuframesChannel *channel, cuframes_publisher_stats_t *stats);
 
 /*
+ * With the policy "wait", acquiring and publishing wait for readers. Asked meanwhile, and by the
+ * thread that waits: TRUE ends the wait with INTERRUPTED, and nothing has happened.
+ */
+typedef gboolean (*GstCuframesStop)(gpointer user);
+
+/* The stream is being flushed, or ends: who lends slots to upstream no longer waits for them. */
+void gst_cuframes_channel_set_flushing(GstCuframesChannel *channel, gboolean on);
+gboolean gst_cuframes_channel_is_flushing(GstCuframesChannel *channel);
+
+/*
  * A free slot as a buffer of one memory with a GstVideoMeta. WOULD_BLOCK when there is none,
  * FORMAT when the channel no longer has `picture`. The slot is given back with the memory.
  */
 int gst_cuframes_channel_acquire(GstCuframesChannel *channel, const GstCuframesPicture *picture,
-                                 GstBuffer **buffer);
+                                 GstCuframesStop stop, gpointer user, GstBuffer **buffer);
 /* Slots that are out as memory, published or not. */
 guint gst_cuframes_channel_slots_out(GstCuframesChannel *channel);
 gint gst_cuframes_channel_slots(const GstCuframesChannel *channel);
@@ -63,4 +73,5 @@ gint gst_cuframes_channel_slots(const GstCuframesChannel *channel);
  * this channel's; other errors as cuframes_publisher_publish_buffer().
  */
 int gst_cuframes_channel_publish(GstCuframesChannel *channel, GstBuffer *buffer,
-                                 const cuframes_frame_meta_t *meta);
+                                 const cuframes_frame_meta_t *meta, GstCuframesStop stop,
+                                 gpointer user);

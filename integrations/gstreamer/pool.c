@@ -112,6 +112,13 @@ static GstBuffer *ordinary_buffer(GstCuframesPool *self)
     return buffer;
 }
 
+/* Whether a wait for readers is to end: this pool, or the stream that it is for, is flushed. */
+static gboolean has_to_stop(gpointer pool)
+{
+    return GST_BUFFER_POOL_IS_FLUSHING(GST_BUFFER_POOL(pool)) ||
+           gst_cuframes_channel_is_flushing(((GstCuframesPool *)pool)->channel);
+}
+
 static GstFlowReturn gst_cuframes_pool_acquire(GstBufferPool *pool, GstBuffer **buffer,
                                                GstBufferPoolAcquireParams *params)
 {
@@ -122,9 +129,12 @@ static GstFlowReturn gst_cuframes_pool_acquire(GstBufferPool *pool, GstBuffer **
     if (GST_BUFFER_POOL_IS_FLUSHING(pool))
         return GST_FLOW_FLUSHING;
     if (gst_cuframes_channel_slots_out(self->channel) < most) {
-        error = gst_cuframes_channel_acquire(self->channel, &self->picture, buffer);
+        error =
+            gst_cuframes_channel_acquire(self->channel, &self->picture, has_to_stop, self, buffer);
         if (error == CUFRAMES_OK)
             return GST_FLOW_OK;
+        if (error == CUFRAMES_ERR_INTERRUPTED)
+            return GST_FLOW_FLUSHING;
     }
     *buffer = ordinary_buffer(self);
     if (!*buffer)

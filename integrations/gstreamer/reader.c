@@ -10,8 +10,6 @@
 /* Between two looks for a channel that is not there. */
 #define ATTACH_INTERVAL    (50 * GST_MSECOND)
 #define DEFAULT_TIMEOUT_MS 5000
-/* For a publisher's answer. */
-#define QUERY_MS 1000
 
 #define FIELD(name) (offset + G_STRUCT_OFFSET(GstCuframesReader, settings.name))
 
@@ -127,14 +125,29 @@ static GstFlowReturn tried(GstCuframesReader *reader, int error)
     return GST_FLOW_ERROR;
 }
 
+/* Asked by the library while it waits for a publisher's answer. */
+static int is_flushing(void *reader)
+{
+    return gst_cuframes_reader_wait(reader, 0) == GST_CUFRAMES_READER_FLUSHING;
+}
+
+/* How long to wait for an answer; 0 is the library's own way to say "not for long". */
+static gint32 answer_timeout_ms(const GstCuframesReader *reader)
+{
+    return reader->settings.timeout_ms < 0 ? G_MAXINT32 : reader->settings.timeout_ms;
+}
+
 static int query(GstCuframesReader *reader, gpointer data)
 {
     cuframes_channel_report_t *report;
-    int error =
-        cuframes_query(reader->settings.runtime_dir, reader->settings.key, QUERY_MS, &report);
+    int error;
 
+    cuframes_set_interrupt_check(is_flushing, reader);
+    error = cuframes_query(reader->settings.runtime_dir, reader->settings.key,
+                           answer_timeout_ms(reader), &report);
+    cuframes_set_interrupt_check(NULL, NULL);
     if (error)
-        return error;
+        return error == CUFRAMES_ERR_INTERRUPTED ? CUFRAMES_ERR_WOULD_BLOCK : error;
     *(cuframes_channel_info_t *)data = report->info;
     cuframes_channel_report_free(report);
     return CUFRAMES_OK;
@@ -152,12 +165,6 @@ typedef struct {
     cuframes_subscriber_t *subscriber;
 } Attachment;
 
-/* Asked by the library while it waits for a publisher's answer. */
-static int is_flushing(void *reader)
-{
-    return gst_cuframes_reader_wait(reader, 0) == GST_CUFRAMES_READER_FLUSHING;
-}
-
 static int attach_by_key(GstCuframesReader *reader, gpointer data)
 {
     Attachment *attachment = data;
@@ -165,9 +172,9 @@ static int attach_by_key(GstCuframesReader *reader, gpointer data)
     return cuframes_subscriber_create(&attachment->config, &attachment->subscriber);
 }
 
-static int attach_over(Attachment *attachment, gint fd, gint timeout_ms)
+static int attach_over(Attachment *attachment, gint fd)
 {
-    attachment->config.connect_timeout_ms = timeout_ms < 0 ? G_MAXINT32 : timeout_ms;
+    attachment->config.connect_timeout_ms = attachment->connect.answer_timeout_ms;
     return cuframes_subscriber_create_from_fd(&attachment->config, fd, &attachment->subscriber);
 }
 
@@ -176,7 +183,6 @@ GstFlowReturn gst_cuframes_reader_attach(GstCuframesReader *reader,
 {
     Attachment attachment = {.config = *config};
     GstFlowReturn ret;
-    gint timeout_ms = reader->settings.timeout_ms;
     gint fd;
 
     GST_OBJECT_LOCK(reader->element);
@@ -190,10 +196,10 @@ GstFlowReturn gst_cuframes_reader_attach(GstCuframesReader *reader,
     attachment.config.connect = &attachment.connect;
     attachment.connect.stop = is_flushing;
     attachment.connect.user = reader;
-    attachment.connect.answer_timeout_ms = timeout_ms < 0 ? G_MAXINT32 : timeout_ms;
+    attachment.connect.answer_timeout_ms = answer_timeout_ms(reader);
     if (reader->settings.reconnect && fd < 0)
         attachment.config.flags |= CUFRAMES_SUBSCRIBER_RECONNECT;
-    ret = tried(reader, fd >= 0 ? attach_over(&attachment, fd, timeout_ms)
+    ret = tried(reader, fd >= 0 ? attach_over(&attachment, fd)
                                 : keep_trying(reader, attach_by_key, &attachment));
     if (ret == GST_FLOW_OK)
         take_subscriber(reader, attachment.subscriber);

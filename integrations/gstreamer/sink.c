@@ -7,7 +7,8 @@
  * slot is free is dropped, and the pipeline goes on.
  *
  * Threads: render, set_caps and the allocation query come from the streaming thread; the channel
- * (channel.h) is made at start and closed at stop, and may be used from any thread between.
+ * (channel.h) is made at start and closed at stop, and may be used from any thread between. With the
+ * policy "wait" render waits for readers; unlock() comes from another thread and ends that.
  */
 #include "sink.h"
 
@@ -32,6 +33,7 @@ struct _GstCuframesSink {
     GstCuframesChannelSettings settings; /* properties */
     GstCuframesCuda cuda;                /* its device is one, too */
     GstCuframesChannel *channel; /* replaced under the object lock, between start and stop */
+    gint unlocked;               /* atomic */
 
     /* The streaming thread's. */
     GstCudaContext *context; /* of pictures in GPU memory; NULL until there are any */
@@ -67,6 +69,22 @@ static void count(GstCuframesSink *self, guint64 *counter)
     GST_OBJECT_LOCK(self);
     ++*counter;
     GST_OBJECT_UNLOCK(self);
+}
+
+/* The base class wants render to return: not the end of the stream. */
+#define FLOW_UNLOCKED GST_FLOW_CUSTOM_SUCCESS
+
+static gboolean is_unlocked(gpointer self)
+{
+    return g_atomic_int_get(&GST_CUFRAMES_SINK(self)->unlocked);
+}
+
+static GstFlowReturn failed(GstCuframesSink *self, int error)
+{
+    if (error == CUFRAMES_ERR_INTERRUPTED)
+        return FLOW_UNLOCKED;
+    report(self, error);
+    return GST_FLOW_ERROR;
 }
 
 static GstFlowReturn drop(GstCuframesSink *self)
@@ -109,14 +127,13 @@ static GstFlowReturn publish_copy(GstCuframesSink *self, GstBuffer *buffer,
                                   cuframes_frame_meta_t *meta)
 {
     GstBuffer *slot;
-    int error = gst_cuframes_channel_acquire(self->channel, &self->picture, &slot);
+    int error =
+        gst_cuframes_channel_acquire(self->channel, &self->picture, is_unlocked, self, &slot);
 
     if (error == CUFRAMES_ERR_WOULD_BLOCK)
         return drop(self);
-    if (error) {
-        report(self, error);
-        return GST_FLOW_ERROR;
-    }
+    if (error)
+        return failed(self, error);
     if (!copy_picture(self, buffer, slot)) {
         gst_buffer_unref(slot);
         GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("A buffer could not be read as a picture."),
@@ -125,12 +142,10 @@ static GstFlowReturn publish_copy(GstCuframesSink *self, GstBuffer *buffer,
     }
     say_copying(self);
     meta->copies = 1;
-    error = gst_cuframes_channel_publish(self->channel, slot, meta);
+    error = gst_cuframes_channel_publish(self->channel, slot, meta, is_unlocked, self);
     gst_buffer_unref(slot);
-    if (error) {
-        report(self, error);
-        return GST_FLOW_ERROR;
-    }
+    if (error)
+        return failed(self, error);
     count(self, &self->copied);
     count(self, &self->published);
     return GST_FLOW_OK;
@@ -139,7 +154,7 @@ static GstFlowReturn publish_copy(GstCuframesSink *self, GstBuffer *buffer,
 /* A slot of an older generation, or one that was published already, is copied like any memory. */
 static GstFlowReturn publish(GstCuframesSink *self, GstBuffer *buffer, cuframes_frame_meta_t *meta)
 {
-    int error = gst_cuframes_channel_publish(self->channel, buffer, meta);
+    int error = gst_cuframes_channel_publish(self->channel, buffer, meta, is_unlocked, self);
 
     if (error == CUFRAMES_OK) {
         count(self, &self->published);
@@ -148,8 +163,21 @@ static GstFlowReturn publish(GstCuframesSink *self, GstBuffer *buffer, cuframes_
     if (error == CUFRAMES_ERR_INVALID_ARG || error == CUFRAMES_ERR_FORMAT ||
         error == CUFRAMES_ERR_ALREADY_EXISTS)
         return publish_copy(self, buffer, meta);
-    report(self, error);
-    return GST_FLOW_ERROR;
+    return failed(self, error);
+}
+
+/* A wait for readers that is ended because of a pause goes on when that is over. */
+static GstFlowReturn publish_or_end(GstCuframesSink *self, GstBuffer *buffer,
+                                    cuframes_frame_meta_t *meta)
+{
+    GstFlowReturn ret = publish(self, buffer, meta);
+
+    while (ret == FLOW_UNLOCKED) {
+        ret = gst_base_sink_wait_preroll(GST_BASE_SINK(self));
+        if (ret == GST_FLOW_OK)
+            ret = publish(self, buffer, meta);
+    }
+    return ret;
 }
 
 static void set_crop(GstBuffer *buffer, cuframes_frame_meta_t *meta)
@@ -220,7 +248,7 @@ static GstFlowReturn gst_cuframes_sink_render(GstBaseSink *base, GstBuffer *buff
     if (!gst_cuframes_meta_read(buffer, &meta, &map))
         GST_WARNING_OBJECT(self, "more bytes than a frame can carry (%d) were left out",
                            CUFRAMES_MAX_USER_DATA);
-    ret = publish(self, buffer, &meta);
+    ret = publish_or_end(self, buffer, &meta);
     gst_cuframes_meta_unmap(&map);
     return ret;
 }
@@ -334,6 +362,45 @@ static void gst_cuframes_sink_set_context(GstElement *element, GstContext *conte
 {
     gst_cuframes_cuda_set_context(&GST_CUFRAMES_SINK(element)->cuda, context);
     GST_ELEMENT_CLASS(gst_cuframes_sink_parent_class)->set_context(element, context);
+}
+
+static gboolean gst_cuframes_sink_unlock(GstBaseSink *base)
+{
+    g_atomic_int_set(&GST_CUFRAMES_SINK(base)->unlocked, TRUE);
+    return TRUE;
+}
+
+static gboolean gst_cuframes_sink_unlock_stop(GstBaseSink *base)
+{
+    g_atomic_int_set(&GST_CUFRAMES_SINK(base)->unlocked, FALSE);
+    return TRUE;
+}
+
+/* For upstream, whose waits for slots unlock() does not end. */
+static void set_flushing(GstCuframesSink *self, gboolean on)
+{
+    GST_OBJECT_LOCK(self);
+    if (self->channel)
+        gst_cuframes_channel_set_flushing(self->channel, on);
+    GST_OBJECT_UNLOCK(self);
+}
+
+static gboolean gst_cuframes_sink_event(GstBaseSink *base, GstEvent *event)
+{
+    if (GST_EVENT_TYPE(event) == GST_EVENT_FLUSH_START)
+        set_flushing(GST_CUFRAMES_SINK(base), TRUE);
+    else if (GST_EVENT_TYPE(event) == GST_EVENT_FLUSH_STOP)
+        set_flushing(GST_CUFRAMES_SINK(base), FALSE);
+    return GST_BASE_SINK_CLASS(gst_cuframes_sink_parent_class)->event(base, event);
+}
+
+static GstStateChangeReturn gst_cuframes_sink_change_state(GstElement *element,
+                                                           GstStateChange transition)
+{
+    /* Until the channel is made anew. */
+    if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+        set_flushing(GST_CUFRAMES_SINK(element), TRUE);
+    return GST_ELEMENT_CLASS(gst_cuframes_sink_parent_class)->change_state(element, transition);
 }
 
 static gboolean gst_cuframes_sink_start(GstBaseSink *base)
@@ -531,11 +598,15 @@ static void gst_cuframes_sink_class_init(GstCuframesSinkClass *class)
         element, gst_pad_template_new("sink", GST_PAD_SINK, GST_PAD_ALWAYS, caps));
     gst_caps_unref(caps);
     element->set_context = gst_cuframes_sink_set_context;
+    element->change_state = gst_cuframes_sink_change_state;
     base->start = gst_cuframes_sink_start;
     base->stop = gst_cuframes_sink_stop;
     base->set_caps = gst_cuframes_sink_set_caps;
     base->propose_allocation = gst_cuframes_sink_propose_allocation;
     base->query = gst_cuframes_sink_query;
+    base->event = gst_cuframes_sink_event;
+    base->unlock = gst_cuframes_sink_unlock;
+    base->unlock_stop = gst_cuframes_sink_unlock_stop;
     base->preroll = gst_cuframes_sink_preroll;
     base->render = gst_cuframes_sink_render;
 }

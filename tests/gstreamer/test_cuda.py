@@ -182,14 +182,20 @@ class Sink(CudaTest):
         self.assertIn("Frames are copied", text)
 
     def test_from_channel_to_channel(self):
-        source = self.waiting_source(20, "--memory", "cuda", "--size", "64x48", readers=2)
+        # It goes on until the last reader has some: the second channel is there with the first frame.
+        source = self.source("cam", "--fps", "100", "--policy", "wait", "--ack-timeout-ms", "20000",
+                             "--wait-subscribers", "2", "--memory", "cuda", "--size", "64x48")
         sums = self.reader("cam", name="first")
-        copy = self.start("sub", "copy", "--mode", "order", "--checksum", self.path("second"))
-        text = self.run_pipeline(f"cuframessrc key=cam mode=order ! {CUDA} ! cuframessink key=copy "
-                                 "policy=wait ack-timeout=10000 sync=false")
-        for process in (sums, copy, source):
+        pipeline = self.launch(f"cuframessrc key=cam mode=order ! {CUDA} ! cuframessink key=copy "
+                               "policy=wait ack-timeout=10000 sync=false")
+        self.wait_for_channel("copy")
+        copy = self.reader("copy", name="second")
+        self.wait_for_reading("copy", 20)
+        self.end(source)
+        out, err = self.finish(pipeline)
+        for process in (sums, copy):
             self.finish(process)
-        self.assertIn("Frames are copied", text)
+        self.assertIn("Frames are copied", (out + err).decode())
         first, second = self.checksums(self.path("first")), self.checksums(self.path("second"))
         self.assertTrue(second)
         for seq, checksum in second.items():

@@ -4,47 +4,13 @@
  * are, when slots are free again. The plug-in's sources are part of this program, so that the
  * address sanitizer sees them.
  */
-#include <gst/check/gstharness.h>
 #include <gst/video/video.h>
 #include <sys/socket.h>
 
+#include "elements.h"
 #include "format.h"
-#include "harness/harness.h"
 #include "meta.h"
-#include "sink.h"
-#include "src.h"
 #include "timeline.h"
-
-/* What the library of GStreamer and GLib keep for good is there before a test begins. */
-#define ELEMENT_TEST(id) TEST(id, .prepare = prepare)
-
-#define CAPS  "video/x-raw,format=NV12,width=64,height=48,framerate=30/1"
-#define WIDTH 64
-#define SIZE  (64 * 48 * 3 / 2)
-
-static void start_gstreamer(void)
-{
-    CHECK(gst_init_check(NULL, NULL, NULL));
-    gst_cuframes_meta_register();
-    CHECK(GST_ELEMENT_REGISTER(cuframessrc, NULL));
-    CHECK(GST_ELEMENT_REGISTER(cuframessink, NULL));
-}
-
-static void nothing(gpointer data, gpointer unused)
-{
-}
-
-static void prepare(void)
-{
-    GThreadPool *pool;
-
-    start_gstreamer();
-    /* Newer releases of GLib start threads from a thread that stays. */
-    g_thread_pool_set_max_unused_threads(0);
-    pool = g_thread_pool_new(nothing, NULL, 1, FALSE, NULL);
-    g_thread_pool_push(pool, pool, NULL);
-    g_thread_pool_free(pool, FALSE, TRUE);
-}
 
 static cuframes_publisher_t *make_publisher(int32_t slots)
 {
@@ -254,17 +220,6 @@ ELEMENT_TEST(writing_to_a_buffer_changes_nobody_elses_frame)
     gst_deinit();
 }
 
-static guint64 stat_of(GstElement *element, const char *name)
-{
-    GstStructure *stats;
-    guint64 value;
-
-    g_object_get(element, "stats", &stats, NULL);
-    CHECK(gst_structure_get_uint64(stats, name, &value));
-    gst_structure_free(stats);
-    return value;
-}
-
 /* Each of these fields is there and says this. */
 static void check_stats(GstElement *element, const char *expected)
 {
@@ -334,38 +289,6 @@ ELEMENT_TEST(a_latency_query_is_answered)
 }
 
 /* ---- the sink ---- */
-
-static GstHarness *make_sink(void)
-{
-    GstElement *element = gst_element_factory_make("cuframessink", NULL);
-    GstHarness *h;
-
-    g_object_set(element, "key", "cam", "sync", FALSE, NULL);
-    h = gst_harness_new_with_element(element, "sink", NULL);
-    gst_object_unref(element);
-    gst_harness_set_src_caps_str(h, CAPS);
-    gst_harness_play(h);
-    return h;
-}
-
-static cuframes_subscriber_t *make_reader(void)
-{
-    cuframes_subscriber_config_t config = {
-        .key = "cam", .mode = CUFRAMES_MODE_STRICT_ORDER, .connect_timeout_ms = 5000};
-    cuframes_subscriber_t *reader;
-
-    CHECK_OK(cuframes_subscriber_create(&config, &reader));
-    return reader;
-}
-
-static GstBuffer *plain_buffer(uint8_t value)
-{
-    GstBuffer *buffer = gst_buffer_new_allocate(NULL, SIZE, NULL);
-
-    gst_buffer_memset(buffer, 0, value, SIZE);
-    GST_BUFFER_PTS(buffer) = 40 * GST_MSECOND;
-    return buffer;
-}
 
 ELEMENT_TEST(what_a_buffer_carries_is_published)
 {
@@ -441,33 +364,6 @@ ELEMENT_TEST(a_sink_counts)
     cuframes_subscriber_destroy(readers[1]);
     gst_harness_teardown(h);
     gst_deinit();
-}
-
-/* The pool that the sink offers, with 16 rows and columns of padding as a decoder asks for. */
-static GstBufferPool *take_pool(GstHarness *h)
-{
-    GstCaps *caps = gst_caps_from_string(CAPS);
-    GstQuery *query = gst_query_new_allocation(caps, TRUE);
-    GstVideoAlignment align;
-    GstBufferPool *pool;
-    GstStructure *config;
-    guint size;
-
-    gst_video_alignment_reset(&align);
-    align.padding_top = align.padding_bottom = align.padding_left = align.padding_right = 16;
-    CHECK(gst_pad_peer_query(h->srcpad, query));
-    gst_query_parse_nth_allocation_pool(query, 0, &pool, &size, NULL, NULL);
-    CHECK(pool);
-    config = gst_buffer_pool_get_config(pool);
-    gst_buffer_pool_config_set_params(config, caps, size, 2, 0);
-    gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-    gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_ALIGNMENT);
-    gst_buffer_pool_config_set_video_alignment(config, &align);
-    CHECK(gst_buffer_pool_set_config(pool, config));
-    CHECK(gst_buffer_pool_set_active(pool, TRUE));
-    gst_query_unref(query);
-    gst_caps_unref(caps);
-    return pool;
 }
 
 static void fill_picture(GstBuffer *buffer, uint8_t value)

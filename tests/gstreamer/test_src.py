@@ -143,6 +143,20 @@ class Ends(GstTest):
                 self.assertLess(time.monotonic() - began, 3)
                 ours.close()
 
+    def test_ended_before_it_knows_the_channel(self):
+        """memory=cuda asks what the channel is before it attaches; a stopped publisher does not say."""
+        source = self.source("cam")
+        source.send_signal(signal.SIGSTOP)
+        pipeline = self.launch("cuframessrc key=cam memory=cuda timeout=-1 ! fakesink")
+        self.wait_until_it_catches(pipeline, signal.SIGINT)
+        # Longer than the library waits if it is not told how long.
+        time.sleep(1.5)
+        self.assertIsNone(pipeline.poll())
+        out, err = self.end(pipeline, number=signal.SIGINT)
+        self.assertNotIn(b"ERROR", out + err)
+        source.send_signal(signal.SIGCONT)
+        self.end(source)
+
     def test_end_of_the_channel_is_the_end(self):
         source = self.source("cam")
         pipeline = self.launch("cuframessrc key=cam ! fakesink")
