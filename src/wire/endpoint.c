@@ -146,7 +146,7 @@ static int check_link(const char *path)
 {
     struct stat st;
 
-    if (lstat(path, &st) != 0 || !S_ISLNK(st.st_mode) || st.st_uid == 0 || st.st_uid == geteuid())
+    if (lstat(path, &st) != 0 || !S_ISLNK(st.st_mode) || cf_user_is_trusted(st.st_uid))
         return CUFRAMES_OK;
     return cf_fail(CUFRAMES_ERR_PERMISSION, "%s is a symbolic link of uid %u: remove it", path,
                    (unsigned)st.st_uid);
@@ -402,26 +402,40 @@ int cf_endpoint_silent(const char *key)
                    key);
 }
 
+/* Connects to whoever has the name, unless the way there can be another user's doing. */
+static int connect_by_name(const char *dir, const char *key, const struct sockaddr_un *address,
+                           struct cf_path_stranger *stranger, int *socket)
+{
+    int CF_CLOSE fd = -1;
+    int errnum;
+    int err = cf_runtime_dir_look(dir, stranger);
+
+    if (err == CUFRAMES_ERR_NOT_FOUND)
+        return connect_error(ENOENT, key, address->sun_path);
+    if (err || (err = check_link(address->sun_path)) != 0 || (err = new_socket(&fd)) != 0)
+        return err;
+    errnum = connect_socket(fd, address);
+    if (errnum)
+        return connect_error(errnum, key, address->sun_path);
+    *socket = cf_steal_fd(&fd);
+    return CUFRAMES_OK;
+}
+
 int cf_endpoint_connect(const char *dir, const char *key, int *socket)
 {
     struct cf_peer_credentials publisher;
+    struct cf_path_stranger stranger = {.met = false};
     struct sockaddr_un address;
     int CF_CLOSE fd = -1;
     int err = cf_endpoint_address(dir, key, &address);
-    int errnum;
 
     if (!err)
-        err = check_link(address.sun_path);
-    if (!err)
-        err = new_socket(&fd);
+        err = connect_by_name(dir, key, &address, &stranger, &fd);
     if (err)
         return err;
-    errnum = connect_socket(fd, &address);
-    if (errnum)
-        return connect_error(errnum, key, address.sun_path);
     CF_POINT("endpoint.connected");
     if ((err = cf_connection_credentials(fd, &publisher)) != 0 ||
-        (err = cf_runtime_dir_trust(dir, publisher.uid)) != 0)
+        (err = cf_runtime_dir_trust(dir, &stranger, publisher.uid)) != 0)
         return err;
     *socket = cf_steal_fd(&fd);
     return CUFRAMES_OK;

@@ -17,6 +17,8 @@
 
 #include <cuframes/base.h>
 
+#include "wire/path.h"
+
 /* CUFRAMES_OK, or INVALID_ARG with the reason. NULL is refused. */
 int cf_key_check(const char *key);
 
@@ -32,12 +34,18 @@ int cf_runtime_dir_resolve(const char *given, char path[CF_RUNTIME_DIR_SIZE]);
 
 /* Makes the directory (0700 below /tmp and $XDG_RUNTIME_DIR, 0755 else) unless it is there, and
  * checks that it is a directory that belongs to root or this user, is not a symbolic link, and
- * cannot be written by others (sticky directories excepted). PERMISSION or IO, and what to do. */
+ * cannot be written by others (sticky directories excepted); and the same of each directory above
+ * it, where links of root and of this user are followed. PERMISSION or IO, and what to do. */
 int cf_runtime_dir_ensure(const char *path);
 
-/* Whether a socket in the directory `path`, behind which is the user `publisher`, can be trusted to
- * be what it is named: PERMISSION if somebody else may have put it there. */
-int cf_runtime_dir_trust(const char *path, uid_t publisher);
+/* The same look without the owners, who are noted; NOT_FOUND if it is not there. */
+int cf_runtime_dir_look(const char *path, struct cf_path_stranger *stranger);
+
+/* Whether a socket in the directory `path`, whose owners are noted in *stranger and behind which is
+ * the user `publisher`, can be trusted to be what it is named: PERMISSION if somebody else may have
+ * put it there. */
+int cf_runtime_dir_trust(const char *path, const struct cf_path_stranger *stranger,
+                         uid_t publisher);
 
 /* "<dir>/<key>.sock" as an address. The key has been checked. */
 int cf_endpoint_address(const char *dir, const char *key, struct sockaddr_un *address);

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "wire/endpoint.h"
+#include "wire/path.h"
 
 /* "/k.sock": the shortest name of a socket in the directory. */
 #define SHORTEST_SOCKET (sizeof("/k.sock") - 1)
@@ -27,9 +28,6 @@
 #define CANDIDATE_SIZE 4096
 
 #define SYSTEM_DIR "/run/cuframes"
-
-/* How the kernel shows a user that has no number in this user namespace. */
-#define NO_NUMBER 65534
 
 static const char *environment(const char *name)
 {
@@ -163,60 +161,82 @@ static int check_kind(const char *path, const struct stat *st)
     return CUFRAMES_OK;
 }
 
-static int check(const char *path, const struct stat *st)
+static int check_owners(const char *path, const struct cf_path_stranger *stranger)
 {
-    int err = check_kind(path, st);
+    if (!stranger->met)
+        return CUFRAMES_OK;
+    return cf_fail(CUFRAMES_ERR_PERMISSION,
+                   "the runtime directory %s, or one above it, belongs to uid %u, neither to root "
+                   "nor to this user (uid %u): use a directory of your own",
+                   path, (unsigned)stranger->uid, (unsigned)geteuid());
+}
+
+int cf_runtime_dir_look(const char *path, struct cf_path_stranger *stranger)
+{
+    struct cf_path_stranger met = {.met = false};
+    struct stat st;
+    int err = cf_path_check_way(path, &met);
 
     if (err)
         return err;
-    if (st->st_uid != 0 && st->st_uid != geteuid())
-        return cf_fail(CUFRAMES_ERR_PERMISSION,
-                       "the runtime directory %s belongs to uid %u, neither to root nor to this "
-                       "user (uid %u): use a directory of your own",
-                       path, (unsigned)st->st_uid, (unsigned)geteuid());
+    if (lstat(path, &st) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return cf_fail(CUFRAMES_ERR_NOT_FOUND, "there is no runtime directory %s", path);
+        return cf_fail_errno(errno, "cannot look at the runtime directory %s", path);
+    }
+    if ((err = check_kind(path, &st)) != 0 ||
+        (err = cf_path_note_owner(path, st.st_uid, &met)) != 0)
+        return err;
+    *stranger = met;
     return CUFRAMES_OK;
+}
+
+/* Before anything is made at the end of it. Where there is no way mkdir() says so. */
+static int check_way(const char *path)
+{
+    struct cf_path_stranger stranger = {.met = false};
+    int err = cf_path_check_way(path, &stranger);
+
+    return err && err != CUFRAMES_ERR_NOT_FOUND ? err : check_owners(path, &stranger);
+}
+
+static int check_writable(const char *path)
+{
+    struct stat st;
+
+    if (faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0)
+        return CUFRAMES_OK;
+    if (errno != EACCES || lstat(path, &st) != 0)
+        return cf_fail_errno(errno,
+                             "cannot make files in the runtime directory %s (choose another with "
+                             "CUFRAMES_RUNTIME_DIR)",
+                             path);
+    return cf_fail(CUFRAMES_ERR_PERMISSION,
+                   "this user cannot make files in the runtime directory %s (uid %u owns it): "
+                   "change its permissions, or choose another with CUFRAMES_RUNTIME_DIR",
+                   path, (unsigned)st.st_uid);
 }
 
 int cf_runtime_dir_ensure(const char *path)
 {
-    struct stat st;
-    int err = make(path);
-
-    if (err)
-        return err;
-    if (lstat(path, &st) != 0)
-        return cf_fail_errno(errno, "cannot look at the runtime directory %s", path);
-    err = check(path, &st);
-    if (err == CUFRAMES_OK && faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) != 0)
-        return cf_fail_errno(errno,
-                             "this user cannot make files in the runtime directory %s (uid %u owns "
-                             "it): change its permissions, or choose another with "
-                             "CUFRAMES_RUNTIME_DIR",
-                             path, (unsigned)st.st_uid);
-    return err;
-}
-
-/* Root, this user, and whoever has no number in this user namespace: that one got here by a
- * directory that was mounted here on purpose. */
-static bool is_known(uid_t uid)
-{
-    return uid == 0 || uid == geteuid() || uid == NO_NUMBER;
-}
-
-int cf_runtime_dir_trust(const char *path, uid_t publisher)
-{
-    struct stat st;
+    struct cf_path_stranger stranger = {.met = false};
     int err;
 
-    if (lstat(path, &st) != 0)
-        return cf_fail_errno(errno, "cannot look at the runtime directory %s", path);
-    err = check_kind(path, &st);
+    if ((err = check_way(path)) != 0 || (err = make(path)) != 0 ||
+        (err = cf_runtime_dir_look(path, &stranger)) != 0 ||
+        (err = check_owners(path, &stranger)) != 0)
+        return err;
+    return check_writable(path);
+}
+
+int cf_runtime_dir_trust(const char *path, const struct cf_path_stranger *stranger, uid_t publisher)
+{
     /* Who may write a directory of root or of this user is for them to say. Another user's is that
      * user's alone to publish in. */
-    if (err || is_known(st.st_uid) || is_known(publisher) || publisher == st.st_uid)
-        return err;
+    if (!stranger->met || cf_user_is_trusted(publisher) || publisher == stranger->uid)
+        return CUFRAMES_OK;
     return cf_fail(CUFRAMES_ERR_PERMISSION,
-                   "the runtime directory %s belongs to uid %u, and uid %u publishes in it: use a "
-                   "directory of root or of your own",
-                   path, (unsigned)st.st_uid, (unsigned)publisher);
+                   "the runtime directory %s, or one above it, belongs to uid %u, and uid %u "
+                   "publishes in it: use a directory of root or of your own",
+                   path, (unsigned)stranger->uid, (unsigned)publisher);
 }

@@ -226,6 +226,19 @@ int __wrap_open64(const char *path, int flags, ...)
     return fails(CALL_open64) ? -1 : __real_open64(path, flags, mode);
 }
 
+int __real_openat64(int dir, const char *path, int flags, mode_t mode);
+int __wrap_openat64(int dir, const char *path, int flags, ...);
+int __wrap_openat64(int dir, const char *path, int flags, ...)
+{
+    va_list arguments;
+    mode_t mode;
+
+    va_start(arguments, flags);
+    mode = va_arg(arguments, mode_t);
+    va_end(arguments);
+    return fails(CALL_openat64) ? -1 : __real_openat64(dir, path, flags, mode);
+}
+
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *argument);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,

@@ -262,6 +262,84 @@ TEST(only_users_on_the_list_get_in)
     cuframes_publisher_destroy(publisher);
 }
 
+/* ---- the way to the directory ---- */
+
+static void refuse_way(const char *way, int error, const char *words)
+{
+    struct as_another a = {way, error, words};
+    struct test_peer peer;
+
+    test_spawn(&peer, publish_as_another, &a, NULL);
+    test_join(&peer);
+}
+
+/* 12345 has a directory below one of root; 4711 can lead the way elsewhere. */
+TEST(a_publisher_checks_the_way_to_its_directory)
+{
+    char dir[512], mine[600], way[600];
+
+    test_need_root();
+    CHECK_SYS(chmod(test_runtime_dir(), 0755));
+    snprintf(dir, sizeof(dir), "%s", test_runtime_path("shared"));
+    snprintf(mine, sizeof(mine), "%s/mine", dir);
+    snprintf(way, sizeof(way), "%s/link", dir);
+    CHECK_SYS(mkdir(dir, 0755));
+    CHECK_SYS(mkdir(mine, 0700));
+    CHECK_SYS(chown(mine, 12345, 12345));
+    CHECK_SYS(symlink("mine", way));
+    CHECK_SYS(lchown(way, 4711, 4711));
+    test_may_remain("shared");
+    strcat(way, "/run");
+    refuse_way(way, CUFRAMES_ERR_PERMISSION, "symbolic link of uid 4711");
+    CHECK_SYS(chmod(dir, 0777));
+    refuse_way(mine, CUFRAMES_ERR_PERMISSION, "everybody can replace");
+    CHECK_SYS(chmod(dir, 0755));
+    CHECK_SYS(chown(dir, 4711, 4711));
+    refuse_way(mine, CUFRAMES_ERR_PERMISSION, "or one above it, belongs to uid 4711");
+    CHECK(access(way, F_OK) != 0);
+}
+
+static void publish_and_read(struct test_peer *test, void *argument)
+{
+    cuframes_publisher_config_t config = small_config("cam");
+    cuframes_subscriber_config_t wanted = reader_config("cam", 0);
+    cuframes_publisher_t *publisher;
+    cuframes_subscriber_t *reader;
+
+    (void)test;
+    test_become(12345);
+    config.runtime_dir = wanted.runtime_dir = argument;
+    publisher = make_publisher(&config);
+    publish(publisher, 1);
+    reader = make_subscriber(&wanted);
+    expect_frame(reader, 1);
+    cuframes_subscriber_destroy(reader);
+    cuframes_publisher_destroy(publisher);
+}
+
+TEST(links_of_root_and_of_this_user_lead_to_a_directory)
+{
+    static const uid_t owners[] = {0, 12345};
+    struct test_peer peer;
+    char dir[512], way[600];
+
+    test_need_root();
+    CHECK_SYS(chmod(test_runtime_dir(), 0755));
+    snprintf(dir, sizeof(dir), "%s", test_runtime_path("sticky"));
+    CHECK_SYS(mkdir(dir, 0755));
+    CHECK_SYS(chmod(dir, 01777));
+    test_may_remain("sticky");
+    snprintf(way, sizeof(way), "%s/link", dir);
+    CHECK_SYS(symlink("../sticky", way));
+    for (int i = 0; i < 2; i++) {
+        CHECK_SYS(lchown(way, owners[i], owners[i]));
+        strcat(way, "/run");
+        test_spawn(&peer, publish_and_read, way, NULL);
+        test_join(&peer);
+        *strrchr(way, '/') = '\0';
+    }
+}
+
 /* ---- whom a subscriber trusts ---- */
 
 static void subscribe_as_user(struct test_peer *test, void *argument)
@@ -305,6 +383,42 @@ static void publish_as_4711(struct test_peer *test, void *argument)
     test_say(test, 0);
     test_hear_end(test);
     cuframes_publisher_destroy(publisher);
+}
+
+TEST(a_subscriber_checks_the_way_to_a_socket)
+{
+    struct test_peer peer;
+    char his[512], dir[600], link[600];
+
+    test_need_root();
+    CHECK_SYS(chmod(test_runtime_dir(), 0755));
+    snprintf(his, sizeof(his), "%s", test_runtime_path("his"));
+    snprintf(dir, sizeof(dir), "%s/run", his);
+    CHECK_SYS(mkdir(his, 0755));
+    CHECK_SYS(chown(his, 4711, 4711));
+    test_may_remain("his");
+    test_may_remain("link");
+    test_spawn(&peer, publish_as_4711, dir, NULL);
+    CHECK_HEAR(&peer, 0);
+    CHECK_SYS(chmod(dir, 0755));
+    /* His alone, all of it. */
+    subscribe_in(dir, CUFRAMES_OK, NULL);
+    CHECK_SYS(chmod(his, 0777));
+    subscribe_in(dir, CUFRAMES_ERR_PERMISSION, "everybody can replace");
+    CHECK_SYS(chmod(his, 0755));
+    CHECK_SYS(chown(his, 8888, 8888));
+    subscribe_in(dir, CUFRAMES_ERR_PERMISSION, "and a directory above it to uid 8888");
+    CHECK_SYS(chown(dir, 0, 0));
+    subscribe_in(dir, CUFRAMES_ERR_PERMISSION, "belongs to uid 8888, and uid 4711 publishes");
+    CHECK_SYS(chown(his, 0, 0));
+    subscribe_in(dir, CUFRAMES_OK, NULL);
+    snprintf(link, sizeof(link), "%s", test_runtime_path("link"));
+    CHECK_SYS(symlink("his", link));
+    strcat(link, "/run");
+    subscribe_in(link, CUFRAMES_OK, NULL);
+    CHECK_SYS(lchown(test_runtime_path("link"), 4711, 4711));
+    subscribe_in(link, CUFRAMES_ERR_PERMISSION, "symbolic link of uid 4711");
+    test_join(&peer);
 }
 
 TEST(a_subscriber_checks_the_directory_before_it_trusts_a_socket)
