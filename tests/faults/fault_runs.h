@@ -15,6 +15,10 @@ typedef int (*scenario)(void);
  * first error of a scenario is kept in *first. */
 void note_result(int *first, const char *what, int result);
 
+/* How long a scenario waits for what is to come: `short_ms` with a fault, after which it may never
+ * come, and without one as long as a busy machine may need. */
+int scenario_wait_ms(int short_ms);
+
 /*
  * Asserts that each run ends within `limit_s`, with an explained error or with success; that the
  * second run succeeds; and that then there is as much memory, as many descriptors, mappings and

@@ -22,7 +22,7 @@ int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *argument);
 
 #define SIZE    ((size_t)64 * 48)
-#define WAIT_MS 1000
+#define WAIT_MS scenario_wait_ms(1000)
 
 #define PACKET_SIZE 3000U
 
@@ -215,7 +215,7 @@ static int wait_for_reader(void)
     int err = 0;
 
     config.policy = CUFRAMES_POLICY_STRICT_WAIT;
-    config.consumer_ack_timeout_ms = 300;
+    config.consumer_ack_timeout_ms = scenario_wait_ms(300);
     wanted.connect_timeout_ms = WAIT_MS;
     if (DO(cuframes_publisher_create(&config, &publisher)) &&
         DO(cuframes_subscriber_create(&wanted, &reader))) {
