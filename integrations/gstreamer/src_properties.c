@@ -118,10 +118,12 @@ void gst_cuframes_src_install_properties(GObjectClass *class)
                           "Frames to hold at most, that is buffers without a copy in the pipeline "
                           "and one more; 0 = what the channel grants, at most 4",
                           0, CUFRAMES_MAX_SLOTS - 1, 0, flags));
-    gst_cuframes_property_install(class, FIELD(max_fps),
-                                  g_param_spec_float("max-fps", "Most frames a second",
-                                                     "Leave out frames beyond this rate; 0 = none",
-                                                     0, 100000, 0, flags));
+    gst_cuframes_property_install(
+        class, FIELD(max_fps),
+        g_param_spec_float("max-fps", "Most frames a second",
+                           "Leave out frames beyond this rate, frames a second; 0 = "
+                           "none",
+                           0, 100000, 0, flags));
 }
 
 /* ---- cuframes://KEY ---- */

@@ -4,6 +4,8 @@
 #include <gst/video/video.h>
 
 #include "meta.h"
+#include "packetsink.h"
+#include "packetsrc.h"
 #include "sink.h"
 #include "src.h"
 
@@ -13,6 +15,8 @@ static void start_gstreamer(void)
     gst_cuframes_meta_register();
     CHECK(GST_ELEMENT_REGISTER(cuframessrc, NULL));
     CHECK(GST_ELEMENT_REGISTER(cuframessink, NULL));
+    CHECK(GST_ELEMENT_REGISTER(cuframespacketsrc, NULL));
+    CHECK(GST_ELEMENT_REGISTER(cuframespacketsink, NULL));
 }
 
 static void nothing(gpointer data, gpointer unused)
@@ -98,4 +102,15 @@ GstBufferPool *take_pool(GstHarness *h)
     gst_query_unref(query);
     gst_caps_unref(caps);
     return pool;
+}
+
+void check_stats(GstElement *element, const char *expected)
+{
+    GstStructure *wanted = gst_structure_from_string(expected, NULL), *stats;
+
+    g_object_get(element, "stats", &stats, NULL);
+    if (!gst_structure_is_subset(stats, wanted))
+        g_error("%s instead of %s", gst_structure_to_string(stats), expected);
+    gst_structure_free(stats);
+    gst_structure_free(wanted);
 }

@@ -28,3 +28,5 @@ GstBuffer *plain_buffer(uint8_t value);
 GstBufferPool *take_pool(GstHarness *h);
 /* One of an element's statistics. */
 guint64 stat_of(GstElement *element, const char *name);
+/* Each of the fields of `expected` is among an element's statistics and says the same. */
+void check_stats(GstElement *element, const char *expected);

@@ -7,6 +7,7 @@ the GPU of this machine, where those are tested too that need one.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import unittest
@@ -104,6 +105,24 @@ class Source(CudaTest):
         text = self.run_pipeline(f"cuframessrc key=cam mode=order ! {CUDA};video/x-raw ! fakesink")
         self.finish(source)
         self.assertIn(STAGED, text)
+
+    def test_over_a_descriptor(self):
+        """A connection is all that the pipeline has of the channel."""
+        source = self.waiting_source(20, "--memory", "cuda", "--size", "64x48")
+        sums = self.reader("cam")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
+            link.connect(f"{self.dir}/cam.sock")
+            pipeline = self.launch(self.to_file(f"cuframessrc fd={link.fileno()} mode=order ! {CUDA} "
+                                                "! cudadownload ! video/x-raw"), "-v",
+                                   pass_fds=[link.fileno()])
+        text = self.finish(pipeline)[0].decode()
+        self.finish(sums)
+        self.finish(source)
+        expected = self.checksums(self.path("sums"))
+        self.assertEqual(self.split(self.path("raw"), picture_size("NV12", 64, 48)),
+                         [expected[i] for i in range(20)])
+        self.assertIn("src: caps = video/x-raw(memory:CUDAMemory)", text)
+        self.assertNotIn("copied", text)
 
     def test_thousands_of_frames_leave_nothing(self):
         source = self.source("cam", "--memory", "cuda", "--size", "64x48", "--fps", "2000")

@@ -220,18 +220,6 @@ ELEMENT_TEST(writing_to_a_buffer_changes_nobody_elses_frame)
     gst_deinit();
 }
 
-/* Each of these fields is there and says this. */
-static void check_stats(GstElement *element, const char *expected)
-{
-    GstStructure *wanted = gst_structure_from_string(expected, NULL), *stats;
-
-    g_object_get(element, "stats", &stats, NULL);
-    if (!gst_structure_is_subset(stats, wanted))
-        g_error("%s instead of %s", gst_structure_to_string(stats), expected);
-    gst_structure_free(stats);
-    gst_structure_free(wanted);
-}
-
 ELEMENT_TEST(frames_that_the_pipeline_keeps_are_copied)
 {
     cuframes_publisher_t *publisher;

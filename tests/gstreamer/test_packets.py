@@ -14,12 +14,16 @@ CODECS = {
                  "video/x-h264,stream-format=avc,alignment=au"),
     "hevc": (("x265enc", "h265parse"), "x265enc key-int-max=15 tune=zerolatency ! h265parse",
              "video/x-h265,stream-format=byte-stream,alignment=au"),
+    "hevc hvc1": (("x265enc", "h265parse"), "x265enc key-int-max=15 tune=zerolatency ! h265parse",
+                  "video/x-h265,stream-format=hvc1,alignment=au"),
     "av1": (("av1enc", "av1parse"), "av1enc cpu-used=8 usage-profile=realtime ! av1parse",
             "video/x-av1,stream-format=obu-stream,alignment=tu"),
 }
 AUDIO = {
     "aac": (("avenc_aac", "aacparse"), "avenc_aac ! aacparse",
             "audio/mpeg,mpegversion=4,stream-format=raw"),
+    "aac adts": (("avenc_aac", "aacparse"), "avenc_aac ! aacparse",
+                 "audio/mpeg,mpegversion=4,stream-format=adts"),
     "opus": (("opusenc", "opusparse"), "opusenc ! opusparse", "audio/x-opus"),
 }
 VIDEO_SOURCE = "videotestsrc is-live=true num-buffers=75 ! video/x-raw,format=I420,width=64,height=48,framerate=60/1"
@@ -59,6 +63,8 @@ class Packets(GstTest):
         for name, (needed, encoder, caps) in AUDIO.items():
             with self.subTest(codec=name):
                 text = self.passes(AUDIO_SOURCE, needed, encoder, caps)
+                if "stream-format" in caps:
+                    self.assertIn(f"stream-format=(string){caps.split('=')[-1]}", text)
                 self.assertIn("rate=(int)48000", text)
 
     def camera(self, key="cam", frames=300):

@@ -91,6 +91,31 @@ class Publish(GstTest):
         self.end(reader, number=signal.SIGINT)
         self.end(sink, number=signal.SIGINT)
 
+    def test_group_of_the_socket(self):
+        mine = os.getegid()
+        others = [g for g in (os.getgroups() if os.geteuid() else (1, 2)) if g != mine]
+        if not others:
+            self.skipTest("this user is in one group alone")
+        sink = self.launch(f"videotestsrc is-live=true ! {self.caps()} ! cuframessink key=cam "
+                           f"socket-mode=0660 socket-group={others[0]}")
+        self.wait_for_channel("cam")
+        self.assertEqual(os.stat(f"{self.dir}/cam.sock").st_gid, others[0])
+        self.end(sink, number=signal.SIGINT)
+        text = self.element_error("videotestsrc ! cuframessink key=cam socket-group=no-such-group-here")
+        self.assertIn("no-such-group-here", text)
+
+    def test_no_more_readers_than_it_says(self):
+        sink = self.launch(f"videotestsrc is-live=true ! {self.caps()} ! cuframessink key=cam "
+                           "max-subscribers=1")
+        reader = self.launch("cuframessrc key=cam ! fakesink")
+        self.wait_for_reading("cam")
+        text = self.element_error("cuframessrc key=cam ! fakesink")
+        self.assertIn("subscribers", text)
+        self.end(reader, number=signal.SIGINT)
+        self.wait_for(lambda: not self.readers("cam"), "the end of the reader")
+        self.run_pipeline("cuframessrc key=cam num-buffers=5 ! fakesink")
+        self.end(sink, number=signal.SIGINT)
+
     def test_info_of_the_channel(self):
         pipeline = self.launch(
             "videotestsrc ! video/x-raw,format=NV12,width=64,height=48,framerate=30/1,"
