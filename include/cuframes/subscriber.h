@@ -132,6 +132,12 @@ CUFRAMES_API int cuframes_subscriber_release(cuframes_subscriber_t *subscriber,
  * subscriber's: do not read, write or close it. After it polls readable call next(…, 0), and
  * next_packet(…, 0) where packets are enabled, until each returns WOULD_BLOCK, which also re-arms
  * it; before the first poll, too. It stays the same through reconnects. INVALID_ARG without CUFRAMES_SUBSCRIBER_POLL.
+ *
+ * It does not tell when a stream has given a frame back. While as many frames are held as were granted
+ * (`held` and `max_holds` of the statistics) and one of them is on its way back behind a stream's work
+ * (cuframes_frame_release_stream()), next(…, 0) returns WOULD_BLOCK without re-arming: do not poll
+ * then, but call next with a timeout of some milliseconds, which waits for the stream, until it
+ * returns something else than TIMEOUT or fewer are held.
  */
 CUFRAMES_API int cuframes_subscriber_fd(cuframes_subscriber_t *subscriber);
 
