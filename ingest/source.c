@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <libavutil/avstring.h>
+#include <libavutil/parseutils.h>
 
 #include "devices.h"
 #include "log.h"
@@ -254,26 +255,11 @@ enum source_verdict source_check(struct source *source, const struct options *op
     return access(path, R_OK) == 0 ? SOURCE_OK : fail(source, AVERROR(errno));
 }
 
-enum source_verdict source_open(struct source *source, const struct options *options)
-{
-    enum source_verdict verdict;
-
-    *source = (struct source){.options = options};
-    verdict = open_input(source);
-    if (verdict == SOURCE_OK)
-        verdict = find_video(source);
-    if (verdict != SOURCE_OK) {
-        source_close(source);
-        return verdict;
-    }
-    source->live = is_live(source);
-    return SOURCE_OK;
-}
-
 void source_close(struct source *source)
 {
     /* Saying goodbye to a camera that is gone must not take longer than the way there. */
     source->deadline_ns = cuframes_now_ns() + SECOND_NS / 2;
+    untimed_close(&source->untimed);
     avformat_close_input(&source->format);
     source->video = NULL;
 }
@@ -295,7 +281,7 @@ static enum source_verdict read_failed(struct source *source, int averror)
     return fail(source, averror);
 }
 
-enum source_verdict source_read(struct source *source, AVPacket *packet)
+static enum source_verdict read_packet(struct source *source, AVPacket *packet)
 {
     /* The packet before was what a parser had left: nothing has come since. */
     if (source->timed_out)
@@ -316,4 +302,86 @@ enum source_verdict source_read(struct source *source, AVPacket *packet)
         if (interrupted(source))
             return read_failed(source, AVERROR_EXIT);
     }
+}
+
+/* What the user says about the rate of a raw stream, 0/1 if nothing. */
+static AVRational rate_given(const struct options *options)
+{
+    const AVDictionaryEntry *given = av_dict_get(options->input_options, "framerate", NULL, 0);
+    AVRational rate = {0, 1};
+
+    if (given)
+        av_parse_video_rate(&rate, given->value);
+    return rate;
+}
+
+/* Times that are made up are no secret; said once for each input. */
+static void say_rate(struct source *source)
+{
+    const struct untimed *untimed = &source->untimed;
+
+    if (!untimed->active || source->rate_said)
+        return;
+    source->rate_said = true;
+    if (untimed->guessed)
+        log_line(CUFRAMES_LOG_WARNING,
+                 "the stream has no times and does not say its frame rate: they are counted as if "
+                 "it were %g pictures a second; --input-option framerate=N says what it is",
+                 av_q2d(untimed->rate));
+    else
+        log_line(CUFRAMES_LOG_INFO,
+                 "the stream has no times: they are counted at %g pictures a second",
+                 av_q2d(untimed->rate));
+}
+
+/* Reads what it takes to give times to a stream that has none. A failure after the first packet is
+ * left to the next read, which meets it again. */
+static enum source_verdict look_ahead(struct source *source)
+{
+    struct untimed *untimed = &source->untimed;
+    AVPacket *packet = av_packet_alloc();
+    enum source_verdict verdict = SOURCE_OK;
+    int err = packet ? untimed_open(untimed, source->format, source->video) : AVERROR(ENOMEM);
+
+    while (err >= 0 && verdict == SOURCE_OK && untimed_wants_more(untimed, source->video)) {
+        verdict = read_packet(source, packet);
+        if (verdict == SOURCE_OK)
+            err = untimed_keep(untimed, packet);
+    }
+    av_packet_free(&packet);
+    if (err < 0)
+        return fail(source, err);
+    if (verdict != SOURCE_OK && untimed->count == 0)
+        return verdict == SOURCE_END ? SOURCE_OK : verdict;
+    untimed_begin(untimed, source->video, rate_given(source->options));
+    say_rate(source);
+    return SOURCE_OK;
+}
+
+enum source_verdict source_open(struct source *source, const struct options *options)
+{
+    enum source_verdict verdict;
+
+    *source = (struct source){.options = options, .rate_said = source->rate_said};
+    verdict = open_input(source);
+    if (verdict == SOURCE_OK)
+        verdict = find_video(source);
+    if (verdict == SOURCE_OK) {
+        source->live = is_live(source);
+        verdict = look_ahead(source);
+    }
+    if (verdict != SOURCE_OK)
+        source_close(source);
+    return verdict;
+}
+
+enum source_verdict source_read(struct source *source, AVPacket *packet)
+{
+    enum source_verdict verdict = SOURCE_OK;
+
+    if (!untimed_take(&source->untimed, packet))
+        verdict = read_packet(source, packet);
+    if (verdict == SOURCE_OK)
+        untimed_stamp(&source->untimed, packet);
+    return verdict;
 }

@@ -10,6 +10,7 @@
 #include <libavformat/avformat.h>
 
 #include "options.h"
+#include "untimed.h"
 
 /* What failed, and whether trying again can help. */
 enum source_verdict {
@@ -25,6 +26,8 @@ struct source {
     AVFormatContext *format;
     AVStream *video; /* what is decoded; NULL only with --decode off */
     bool live;
+    struct untimed untimed; /* gives packets times where the input has none */
+    bool rate_said;         /* and where they come from was said */
     int64_t deadline_ns;
     bool timed_out;
     char error[512]; /* one line without a password that says what failed */

@@ -43,10 +43,11 @@ class ToolTest(unittest.TestCase):
             self.assertEqual(left, set(), "left in the runtime directory")
 
     def start(self, *args, program=CUFRAMES, **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
         options.setdefault("env", self.env)
-        process = subprocess.Popen([program, *args], stdin=subprocess.DEVNULL, **options)
+        process = subprocess.Popen([program, *args], **options)
         self.processes.append(process)
         return process
 
