@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import _cuframes
+from . import _arguments, _cuframes
 from ._frame import Frame
 from ._subscriber import Subscriber
 
@@ -80,6 +80,8 @@ class VideoCapture:
         """Width, height, frame rate, position; 0 for what a channel does not have."""
         if self._subscriber is None:
             return 0.0
+        propId = _arguments.whole_number("propId", propId, -2**31, 2**31 - 1,
+                                         "a number of OpenCV's, cv2.CAP_PROP_...")
         info = self._subscriber.info
         frame = self._frame if self._frame is not None and not self._frame.released else None
         values: dict[int, float] = {

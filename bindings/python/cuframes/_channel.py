@@ -2,11 +2,10 @@
 """What publishers of frames and of packets alone have in common."""
 from __future__ import annotations
 
-import datetime
 import time as _time
 from typing import TYPE_CHECKING, Any, Iterable, Self
 
-from . import _cuframes
+from . import _arguments, _cuframes
 from ._types import ChannelInfo, ClockSource, info_fields
 
 if TYPE_CHECKING:
@@ -21,14 +20,7 @@ def capture_time(time: Any) -> tuple[int, int]:
         return 0, ClockSource.UNKNOWN
     if time is True:
         return _time.time_ns(), ClockSource.APPLICATION
-    if isinstance(time, datetime.datetime):
-        if time.tzinfo is None:
-            raise ValueError("time needs a time zone, for example "
-                             "datetime.now(timezone.utc)")
-        since = time - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-        microseconds = (since.days * 86400 + since.seconds) * 1000000 + since.microseconds
-        return microseconds * 1000, ClockSource.APPLICATION
-    return round(time * 1e9), ClockSource.APPLICATION
+    return _arguments.capture_time(time), ClockSource.APPLICATION
 
 
 class Channel(_cuframes.Publisher):
@@ -48,7 +40,12 @@ class Channel(_cuframes.Publisher):
 
         self._own()
         raw = raw_streams(streams)
-        self._enable_packets(slots, size, max_packet, round((keep or 0) * 1000), max_size)
+        self._enable_packets(
+            _arguments.count("slots", slots, "a number of packets, 0 for 64"),
+            _arguments.count("size", size, "a number of bytes, 0 for 8 MiB"),
+            _arguments.count("max_packet", max_packet, "a number of bytes, 0 for 2 MiB"),
+            0 if not keep else max(0, _arguments.milliseconds("keep", keep, "for no time of its own")),
+            _arguments.count("max_size", max_size, "a number of bytes, 0 for the library's limit"))
         self._set_streams(raw)
 
     def set_streams(self, streams: Iterable[Stream]) -> None:
@@ -65,9 +62,13 @@ class Channel(_cuframes.Publisher):
         duration in seconds; flags: bits of PacketFlags, of which KEY matters; stream: index."""
         self._own()
         capture_ns, source = capture_time(time)
-        return self._send_packet(data, NO_TIME if pts is None else round(pts * 1e9),
-                                 NO_TIME if dts is None else round(dts * 1e9),
-                                 round(duration * 1e9), capture_ns, source, stream, flags)
+        return self._send_packet(
+            _arguments.contiguous_bytes("data", data),
+            NO_TIME if pts is None else _arguments.nanoseconds("pts", pts),
+            NO_TIME if dts is None else _arguments.nanoseconds("dts", dts),
+            _arguments.nanoseconds("duration", duration), capture_ns, source,
+            _arguments.whole_number("stream", stream, 0, 31, "the index of a stream"),
+            _arguments.flags(flags, "PacketFlags"))
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ import asyncio
 import builtins
 from typing import Any, NamedTuple
 
-from . import _cuframes
+from . import _arguments, _cuframes
 from ._frame import Frame
 from ._subscriber import Subscriber, wake
 from ._types import ChannelReport, info_fields
@@ -14,6 +14,7 @@ from ._types import ChannelReport, info_fields
 
 def list(runtime_dir: str | None = None) -> builtins.list[str]:
     """Keys of the channels that have a live publisher, sorted."""
+    runtime_dir = _arguments.runtime_dir(runtime_dir)
     return [key for key in _cuframes._keys(runtime_dir) if _lives(key, runtime_dir)]
 
 
@@ -27,10 +28,13 @@ def _lives(key: str, runtime_dir: str | None) -> bool:
     return True
 
 
-def info(key: str, runtime_dir: str | None = None, timeout: float = 1.0) -> ChannelReport:
+def info(key: str, runtime_dir: str | None = None, timeout: float | None = 1.0) -> ChannelReport:
     """What a channel is, what it counts and who reads it, as its publisher says within `timeout`
-    seconds. CuframesPublisherGone if there is none."""
-    raw, stats, subscribers = _cuframes._query(key, runtime_dir, max(1, round(timeout * 1000)))
+    seconds (None = for ever). CuframesPublisherGone if there is none."""
+    timeout_ms = _arguments.milliseconds("timeout", timeout)
+    raw, stats, subscribers = _cuframes._query(
+        _arguments.key(key), _arguments.runtime_dir(runtime_dir),
+        _arguments.INT32_MAX if timeout_ms < 0 else timeout_ms)
     return ChannelReport(**info_fields(raw), stats=stats, subscribers=subscribers)
 
 
@@ -42,7 +46,7 @@ def snapshot(key: str, timeout: float | None = 5.0, runtime_dir: str | None = No
     with Subscriber(key, timeout=timeout, reconnect=False, runtime_dir=runtime_dir,
                     device="cpu", staged=True) as subscriber:
         subscriber.connect(timeout)
-        return subscriber.next_frame(-1 if timeout is None else max(1, round(timeout * 1000)))
+        return subscriber.next_frame(_arguments.milliseconds("timeout", timeout))
 
 
 class WatchEvent(NamedTuple):
@@ -57,7 +61,8 @@ class Watch(_cuframes.Watch):
     """Tells when channels come and go; watch() makes one. An iterator, and one for `async for`."""
 
     def __new__(cls, runtime_dir: str | None = None, timeout: float | None = None) -> Watch:
-        self = super().__new__(cls, runtime_dir)
+        _arguments.seconds("timeout", timeout)
+        self = super().__new__(cls, _arguments.runtime_dir(runtime_dir))
         self.timeout = timeout
         return self
 

@@ -75,12 +75,14 @@ class Frame(_cuframes.Frame):
 
     @property
     def metadata(self) -> Any:
-        """What the publisher attached: a dict (or list) if that is JSON, else bytes; None if
-        there is nothing. Read anew by each access."""
+        """What the publisher attached: a dict, list, str, int, float or bool that a Publisher was
+        given comes back as that; bytes as bytes, but bytes that are a JSON object or list come back
+        as that too (user_data has them as they are). None if there is nothing. Read anew by each
+        access."""
         data = self.user_data
         if not data:
             return None
-        if data[:1] in b"{[":
+        if data[:1] in b"{[ ":
             try:
                 return json.loads(data)
             except ValueError:

@@ -2,7 +2,7 @@
 """Groups of processes."""
 from __future__ import annotations
 
-from . import _cuframes
+from . import _arguments, _cuframes
 
 ANY_RANK = -1
 
@@ -25,5 +25,12 @@ class Group(_cuframes.Group):
     def __new__(cls, name: str | None, size: int, rank: int | None = None, *,
                 timeout: float | None = 30.0, runtime_dir: str | None = None,
                 fd: int = -1) -> Group:
-        return super().__new__(cls, name, ANY_RANK if rank is None else rank, size, timeout,
-                               runtime_dir, fd)
+        if name is not None:
+            name = _arguments.text("name", name, "up to 57 characters of A-Z a-z 0-9 _ -")
+        size = _arguments.count("size", size, "a number of ranks")
+        rank = ANY_RANK if rank is None else _arguments.count(
+            "rank", rank, "0 to size - 1, or None to be given one")
+        fd = _arguments.whole_number("fd", fd, -1, _arguments.INT32_MAX,
+                                     "the number of an open descriptor, or -1")
+        return super().__new__(cls, name, rank, size, timeout, _arguments.runtime_dir(runtime_dir),
+                               fd)

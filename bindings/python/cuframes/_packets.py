@@ -6,20 +6,27 @@ import dataclasses
 import datetime
 import enum
 import fractions
+import numbers
 import time
 from typing import Any, Iterable
 
-from . import _cuframes
+from . import _arguments, _cuframes
 from ._channel import Channel
 from ._frame import EPOCH
+from ._publisher import access_code, color_code, rate
 from ._subscriber import Subscriber
 from ._types import fraction
 
 PACKETS_ONLY = 4
 STARTS = {"newest": 0, "oldest": 1}
 PRE_ROLL = 2
+START = '"newest", "oldest" or a number of seconds ago'
+MOST_AGO = 4e6
 CHANNEL_OF_PACKETS = 2
 TYPES = ("video", "audio", "data")
+NAME_MAX, LANGUAGE_MAX = 31, 7
+LARGE_FIELDS = ("bit_rate", "channel_mask")
+OTHER_FIELDS = ("codec_name", "language", "color", "extradata")
 PACKAGINGS = ("raw", "annexb", "length")
 NO_TIME = -(1 << 63)
 
@@ -106,23 +113,50 @@ def stream_of(raw: dict[str, Any]) -> Stream:
 def raw_stream(stream: Stream) -> dict[str, Any]:
     """What the extension takes."""
     fields = {field.name: getattr(stream, field.name) for field in dataclasses.fields(stream)}
-    for name, pair in (("time_base", "time_base"), ("fps", "fps"), ("pixel_aspect", "sar")):
-        value = fields.pop(name)
-        fields[f"{pair}_num"], fields[f"{pair}_den"] = (
-            (value.numerator, value.denominator) if value else (0, 0))
+    fields["time_base_num"], fields["time_base_den"] = _time_base(fields.pop("time_base"))
+    fields["fps_num"], fields["fps_den"] = rate("fps of a stream", fields.pop("fps"))
+    fields["sar_num"], fields["sar_den"] = rate(
+        "pixel_aspect of a stream", fields.pop("pixel_aspect"),
+        "the width of a pixel to its height")
     for name, known in (("type", TYPES), ("packaging", PACKAGINGS)):
         if fields[name] not in known:
-            raise ValueError(f"the {name} of a stream is one of {', '.join(known)}, not "
-                             f"{fields[name]!r}")
+            raise _cuframes.CuframesInvalidArgument(
+                f"the {name} of a stream is one of {', '.join(known)}, not "
+                f"{_arguments.shown(fields[name])}")
         fields[name] = known.index(fields[name])
+    for name, most in (("codec_name", NAME_MAX), ("language", LANGUAGE_MAX)):
+        what = f"a str of at most {most} bytes"
+        if len(_arguments.text(f"{name} of a stream", fields[name], what).encode()) > most:
+            raise _cuframes.CuframesInvalidArgument(
+                f"{name} of a stream is {what}; not {_arguments.shown(fields[name])}")
+    fields["color"] = color_code(fields["color"])
+    fields["extradata"] = bytes(_arguments.contiguous_bytes("extradata of a stream",
+                                                            fields["extradata"]))
+    for name, value in fields.items():
+        if name not in OTHER_FIELDS:
+            most = 2**63 - 1 if name in LARGE_FIELDS else 2**32 - 1
+            fields[name] = _arguments.whole_number(f"{name} of a stream", value, -2**31, most,
+                                                   "a whole number that fits")
     return fields
 
 
+def _time_base(given: Any) -> tuple[int, int]:
+    what = "time_base of a stream is a Fraction of a second above 0, or None for nanoseconds"
+    if given is None:
+        return 0, 0
+    if not isinstance(given, numbers.Rational):
+        raise TypeError(f"{what}; not {_arguments.shown(given)}")
+    top, bottom = given.numerator, given.denominator
+    if not (0 < top < 2**31 and bottom < 2**31):
+        raise _cuframes.CuframesInvalidArgument(f"{what}; not {_arguments.shown(given)}")
+    return top, bottom
+
+
 def raw_streams(streams: Iterable[Stream]) -> list[dict[str, Any]]:
-    listed = list(streams)
+    listed = _arguments.listed("streams", streams, "a list of Stream")
     for stream in listed:
         if not isinstance(stream, Stream):
-            raise TypeError(f"streams are described by Stream, not {stream!r}")
+            raise TypeError(f"streams: each is described by a Stream, not {_arguments.shown(stream)}")
     return [raw_stream(stream) for stream in listed]
 
 
@@ -176,11 +210,10 @@ class PacketPublisher(Channel):
                  max_subscribers: int = 0, socket_mode: int = 0, socket_group: str | None = None,
                  allowed_users: Iterable[int] | None = None,
                  runtime_dir: str | None = None) -> None:
-        self.key = key
-        super().__init__(key, 0, 0, 0, flags=CHANNEL_OF_PACKETS, max_subscribers=max_subscribers,
-                         socket_mode=socket_mode, socket_group=socket_group,
-                         runtime_dir=runtime_dir,
-                         allowed_users=None if allowed_users is None else tuple(allowed_users))
+        self.key = _arguments.key(key)
+        super().__init__(key, 0, 0, 0, flags=CHANNEL_OF_PACKETS,
+                         **access_code(max_subscribers, socket_mode, socket_group, allowed_users,
+                                       runtime_dir))
         try:
             self._begin_packets(streams, keep, slots, size, max_packet, max_size)
         except BaseException:
@@ -200,19 +233,23 @@ class PacketReader:
                  streams: Iterable[int] | None = None, timeout: float | None = None,
                  reconnect: bool = True, name: str | None = None,
                  runtime_dir: str | None = None) -> None:
-        if isinstance(start, str) and start not in STARTS:
-            raise _cuframes.CuframesInvalidArgument(
-                f'packets start at "newest", "oldest" or a number of seconds ago, not "{start}"')
+        if isinstance(start, str):
+            if start not in STARTS:
+                raise _cuframes.CuframesInvalidArgument(f"start is {START}; not "
+                                                        f"{_arguments.shown(start)}")
+        elif _arguments.number("start", start, START) < 0 or start > MOST_AGO:
+            raise _cuframes.CuframesInvalidArgument(f"start is {START}; not "
+                                                    f"{_arguments.shown(start)}")
+        wanted = set() if streams is None else {
+            _arguments.whole_number("streams", index, 0, 31, "a list of numbers from 0 to 31, or None")
+            for index in _arguments.listed("streams", streams,
+                                           "a list of numbers from 0 to 31, or None")}
         self._timeout = timeout
         self._streams: list[Stream] | None = None
         self._generation: int | None = None
         self._subscriber = Subscriber(key, name=name, timeout=timeout, reconnect=reconnect,
                                       runtime_dir=runtime_dir, flags=PACKETS_ONLY)
         self._subscriber.connect(timeout)
-        wanted = set(streams or ())
-        if any(not isinstance(index, int) or not 0 <= index < 32 for index in wanted):
-            raise _cuframes.CuframesInvalidArgument(
-                f"streams are numbers from 0 to 31, not {sorted(map(str, wanted))}")
         mask = sum(1 << index for index in wanted)
         if isinstance(start, str):
             self._subscriber._enable_packets(STARTS[start], 0, mask)

@@ -6,16 +6,20 @@ import datetime
 import fractions
 import importlib
 import json
+import math
+import re
 import time as _time
 from typing import TYPE_CHECKING, Any, Iterable
 
-from . import _cuframes
+from . import _arguments, _cuframes
+from ._arguments import shown
 from ._channel import Channel, capture_time
 from ._types import PixelFormat, whole_shape
 
 if TYPE_CHECKING:
     from ._packets import Stream
 
+SLOTS = "2 to 64 frames of memory, 0 for the default"
 POLICIES = {"drop": 0, "wait": 1}
 RANGES = {"limited": 1, "full": 2}
 MATRICES = {"bt709": 1, "bt601": 6, "bt2020": 9}
@@ -28,20 +32,48 @@ def color_code(color: Any) -> tuple[int, int, int, int]:
     if isinstance(color, str):
         matrix, _, range_ = color.partition("-")
         if matrix not in MATRICES or (range_ and range_ not in RANGES):
-            raise ValueError(f'there is no colour "{color}": say "bt601", "bt709" or "bt2020", '
-                             'with "-full" or "-limited" behind if need be')
+            raise _cuframes.CuframesInvalidArgument(
+                f'there is no color {shown(color)}: say "bt601", "bt709" or "bt2020", with "-full" '
+                'or "-limited" behind if need be')
         return (MATRICES[matrix], 0, 0, RANGES.get(range_, 0))
+    what = '"bt709", "bt601-full" and so on, or four code points of H.273 (0 to 255)'
     if not isinstance(color, (tuple, list)) or len(color) != 4:
-        raise ValueError(f'a colour is "bt709", "bt601-full" and so on, or four code points of '
-                         f'H.273, not {color!r}')
-    matrix, primaries, transfer, range_ = color
-    return (int(matrix), int(primaries), int(transfer), int(range_))
+        raise _cuframes.CuframesInvalidArgument(f"color is {what}; not {shown(color)}")
+    matrix, primaries, transfer, range_ = (
+        _arguments.whole_number("each number of color", part, 0, 255,
+                                "a code point of H.273, 0 to 255") for part in color)
+    return (matrix, primaries, transfer, range_)
+
+
+def size_code(width: Any, height: Any) -> tuple[int, int]:
+    return (_arguments.whole_number("width", width, 1, _arguments.INT32_MAX,
+                                    "a number of pixels, 1 or more"),
+            _arguments.whole_number("height", height, 1, _arguments.INT32_MAX,
+                                    "a number of pixels, 1 or more"))
+
+
+def access_code(max_subscribers: Any, socket_mode: Any, socket_group: Any, allowed_users: Any,
+                runtime_dir: Any) -> dict[str, Any]:
+    """Where the channel is, and who may read it."""
+    return {
+        "max_subscribers": _arguments.count("max_subscribers", max_subscribers,
+                                            "a number of subscribers, 0 for the default"),
+        "socket_mode": _arguments.whole_number("socket_mode", socket_mode, 0, 0o777,
+                                               "permissions such as 0o660, 0 for the default"),
+        "socket_group": None if socket_group is None else _arguments.text(
+            "socket_group", socket_group, "the name or number of a group, or None"),
+        "runtime_dir": _arguments.runtime_dir(runtime_dir),
+        "allowed_users": _arguments.users(allowed_users),
+    }
 
 
 def crop_code(crop: Any) -> tuple[int, int, int, int]:
+    what = "(x, y, width, height) in pixels, zeros for all"
     if not isinstance(crop, (tuple, list)) or len(crop) != 4:
-        raise ValueError(f"crop is (x, y, width, height), not {crop!r}")
-    return (crop[0], crop[1], crop[2], crop[3])
+        raise _cuframes.CuframesInvalidArgument(f"crop is {what}; not {shown(crop)}")
+    x, y, width, height = (_arguments.count("each number of crop", part, "a number of pixels")
+                           for part in crop)
+    return (x, y, width, height)
 
 
 def device_code(device: str | None, unnamed: int = 0) -> tuple[int, int]:
@@ -49,30 +81,55 @@ def device_code(device: str | None, unnamed: int = 0) -> tuple[int, int]:
     number where none is given."""
     if device is None:
         return 0, unnamed
-    if not isinstance(device, str):
-        raise ValueError(f'there is no device {device!r}: say "cpu", "cuda" or "cuda:N"')
     if device == "cpu":
         return 1, unnamed
-    name, _, number = device.partition(":")
-    if name != "cuda" or not (number or "0").isdigit():
-        raise ValueError(f'there is no device "{device}": say "cpu", "cuda" or "cuda:N"')
-    return 2, int(number or unnamed)
+    known = re.fullmatch("cuda(:([0-9]{1,4}))?", device) if isinstance(device, str) else None
+    if known is None:
+        raise _cuframes.CuframesInvalidArgument(
+            f'there is no device {shown(device)}: say "cpu", "cuda" or "cuda:N"')
+    return 2, int(known[2] or unnamed)
 
 
-def rate(fps: Any) -> tuple[int, int]:
-    if not fps:
+def rate(name: str, given: Any, what: str = "frames a second") -> tuple[int, int]:
+    """A number above 0 as a fraction; None and 0 are unknown."""
+    text = f'{name} is {what}: a number above 0, a Fraction, "30000/1001" or None if unknown'
+    if given is None or (isinstance(given, (int, float)) and given == 0):
         return 0, 0
-    fraction = fractions.Fraction(fps).limit_denominator(1001)
+    try:
+        fraction = fractions.Fraction(given).limit_denominator(1001)
+    except (TypeError, AttributeError):
+        raise TypeError(f"{text}; not {shown(given)}") from None
+    except (ValueError, OverflowError, ZeroDivisionError):
+        fraction = fractions.Fraction(-1)
+    if not 0 < fraction < 2**31 // 1001 or fraction.numerator > _arguments.INT32_MAX:
+        raise _cuframes.CuframesInvalidArgument(f"{text}; not {shown(given)}")
     return fraction.numerator, fraction.denominator
 
 
 def metadata_bytes(metadata: Any) -> bytes:
-    """What goes with the frame: bytes as they are, anything else as JSON."""
+    """What goes with the frame: bytes as they are, anything else as JSON. What is no object and no
+    list gets a space before it, by which Frame.metadata tells it from bytes."""
     if metadata is None:
         return b""
     if isinstance(metadata, (bytes, bytearray, memoryview)):
         return bytes(metadata)
-    return json.dumps(metadata, separators=(",", ":"), ensure_ascii=False).encode()
+    try:
+        text = json.dumps(metadata, separators=(",", ":"), ensure_ascii=False, default=_plain)
+        return (text if text[0] in "{[" else f" {text}").encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError("metadata is bytes, or what JSON can say (dict, list, str, int, float, "
+                        f"bool); not {shown(metadata)}: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    """For JSON: numbers and arrays of NumPy as those of Python."""
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not of JSON")
+
+
+def _optional(name: str, given: Any, what: str) -> int | None:
+    return None if given is None else _arguments.whole_number(name, given, 0, 2**64 - 1, what)
 
 
 class Buffer(_cuframes.Buffer):
@@ -90,7 +147,9 @@ class Buffer(_cuframes.Buffer):
     time: datetime.datetime | float | bool | None = None
     """When the picture was taken: aware datetime, seconds since 1970, or True for now."""
     metadata: Any = None
-    """Goes with the frame: bytes, or anything that JSON can say; at most 1024 bytes."""
+    """Goes with the frame, at most 1024 bytes: bytes, or anything that JSON can say (dict, list, str,
+    int, float, bool; numbers and arrays of NumPy become those of Python), which comes back as what it
+    was, but tuples as lists and keys as str. See Frame.metadata."""
     flags: int = 0
     """Bits of FrameFlags: DISCONTINUITY, CORRUPT, KEY, INTERLACED, TOP_FIELD_FIRST."""
     color: Any = None
@@ -138,11 +197,17 @@ class Buffer(_cuframes.Buffer):
         capture_ns, source = capture_time(self.time)
         pts_ns = self.pts_ns
         if pts_ns is None:
-            pts_ns = (round(self.pts * 1e9) if self.pts is not None
+            pts_ns = (_arguments.nanoseconds("pts", self.pts) if self.pts is not None
                       else _cuframes.now_ns() - self._publisher._start_ns)
-        return self._publish(pts_ns, capture_ns, source, self.flags, metadata_bytes(self.metadata),
-                             color_code(self.color), crop_code(self.crop), self.copies, self.stream,
-                             self.packet_seq)
+        else:
+            pts_ns = _arguments.whole_number("pts_ns", pts_ns, -_arguments.INT64_MAX,
+                                             _arguments.INT64_MAX, "a number of nanoseconds")
+        return self._publish(pts_ns, capture_ns, source, _arguments.flags(self.flags),
+                             metadata_bytes(self.metadata), color_code(self.color),
+                             crop_code(self.crop),
+                             _arguments.count("copies", self.copies, "a number of copies"),
+                             _optional("stream", self.stream, "the address of a CUDA stream, or None"),
+                             _optional("packet_seq", self.packet_seq, "a packet's number, or None"))
 
     def __enter__(self) -> Buffer:
         return self
@@ -179,20 +244,24 @@ class Publisher(Channel):
                  allowed_users: Iterable[int] | None = None,
                  runtime_dir: str | None = None, alignment: int = 0) -> None:
         memory, number = device_code(device)
-        if not isinstance(policy, str) or policy not in POLICIES:
-            raise ValueError(f'there is no policy "{policy}": say "drop" or "wait"')
         self._wishes: dict[str, Any] = {
-            "slots": slots, "policy": POLICIES[policy], "cuda_device": number, "memory": memory,
-            "ack_timeout_ms": -1 if ack_timeout is None else max(1, round(ack_timeout * 1000)),
-            "max_subscribers": max_subscribers, "max_holds": max_holds,
-            "socket_mode": socket_mode, "socket_group": socket_group, "runtime_dir": runtime_dir,
-            "alignment": alignment, "fps": rate(fps), "pixel_aspect": rate(pixel_aspect),
+            "slots": _arguments.count("slots", slots, SLOTS),
+            "policy": _arguments.choice("policy", policy, POLICIES),
+            "cuda_device": number, "memory": memory,
+            "ack_timeout_ms": _arguments.milliseconds("ack_timeout", ack_timeout),
+            "max_holds": _arguments.count("max_holds", max_holds,
+                                          "a number of frames, 0 for the default"),
+            "alignment": _arguments.count("alignment", alignment,
+                                          "a power of 2 in bytes, 0 for the default"),
+            "fps": rate("fps", fps),
+            "pixel_aspect": rate("pixel_aspect", pixel_aspect,
+                                 "the width of a pixel to its height"),
             "color": color_code(color),
-            "allowed_users": None if allowed_users is None else tuple(allowed_users),
+            **access_code(max_subscribers, socket_mode, socket_group, allowed_users, runtime_dir),
         }
         self._start_ns = _cuframes.now_ns()
-        self.key = key
-        super().__init__(key, width, height, PixelFormat.of(format), **self._wishes)
+        self.key = _arguments.key(key)
+        super().__init__(key, *size_code(width, height), PixelFormat.of(format), **self._wishes)
 
     def acquire(self) -> Buffer | None:
         """A free slot, or None where every slot is held (policy "drop": the frame counts as
@@ -210,8 +279,10 @@ class Publisher(Channel):
         Where every slot is held it tries again for `wait` seconds, then raises
         CuframesFrameTimeout. The other arguments are attributes of Buffer.
         """
+        self._own()
+        patience = _arguments.seconds("wait", wait)
         buffer = self.acquire()
-        deadline = _time.monotonic() + wait
+        deadline = math.inf if patience is None else _time.monotonic() + patience
         while buffer is None:
             if _time.monotonic() >= deadline:
                 raise _cuframes.CuframesFrameTimeout(
@@ -249,9 +320,10 @@ class Publisher(Channel):
                     slots: int = 0, color: Any = None, fps: Any = None) -> None:
         """Changes size and format: subscribers follow with the first frame of the new kind."""
         self._own()
-        wishes = dict(self._wishes, slots=slots or self._wishes["slots"], fps=rate(fps),
+        slots = _arguments.count("slots", slots, "2 to 64 frames of memory, 0 for as many as before")
+        wishes = dict(self._wishes, slots=slots or self._wishes["slots"], fps=rate("fps", fps),
                       color=color_code(color))
-        self._reconfigure(self.key, width, height, PixelFormat.of(format), **wishes)
+        self._reconfigure(self.key, *size_code(width, height), PixelFormat.of(format), **wishes)
 
     # ---- packets ----
 
@@ -290,10 +362,23 @@ def fill(buffer: Buffer, picture: Any) -> None:
             targets, parts = (buffer._whole(),), (picture,)
         except BufferError:
             targets, parts = split_into(buffer, buffer.numpy(), picture)
-    sources = [numpy.asarray(part) for part in parts]
+    sources = [as_array(part) for part in parts]
     check_parts(buffer, sources, targets)
     for source, target in zip(sources, targets):
         target[...] = source
+
+
+def as_array(part: Any) -> Any:
+    import numpy
+
+    try:
+        array = numpy.asarray(part)
+    except (TypeError, ValueError):
+        array = numpy.asarray(0)
+    if array.ndim == 0:
+        raise TypeError("picture is an array, or a tuple with an array for each plane; not "
+                        f"{shown(part)}")
+    return array
 
 
 def fill_on_gpu(buffer: Buffer, picture: Any) -> None:
@@ -313,7 +398,7 @@ def fill_on_gpu(buffer: Buffer, picture: Any) -> None:
         return
     arrays = [numpy.empty(plane.shape, plane.dtype) for plane in planes]
     parts = split_into(buffer, arrays, picture)[1] if given is None else given
-    parts = [numpy.asarray(part) for part in parts]
+    parts = [as_array(part) for part in parts]
     check_parts(buffer, parts, arrays)
     for index, (plane, part) in enumerate(zip(planes, parts)):
         rows = numpy.zeros((plane.shape[0], plane.pitch), numpy.uint8)
@@ -343,7 +428,7 @@ def split_into(buffer: Buffer, planes: Any, picture: Any) -> tuple[Any, Any]:
     """Arrays for the planes, and the parts of one packed array for them."""
     import numpy
 
-    whole = numpy.asarray(picture)
+    whole = as_array(picture)
     if whole.shape != buffer.shape:
         return planes, (whole,)
     flat, parts, at = numpy.ascontiguousarray(whole).reshape(-1), [], 0

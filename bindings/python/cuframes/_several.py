@@ -8,7 +8,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Any, Iterable, Sequence
 
-from . import _cuframes
+from . import _arguments, _cuframes
 from ._frame import BGR, RGB, Frame
 from ._subscriber import Subscriber, subscribers_of
 
@@ -33,7 +33,8 @@ def _sleep(subscribers: Sequence[Subscriber], deadline: float | None) -> bool:
     return True
 
 
-def _deadline(seconds: float | None) -> float | None:
+def _deadline(name: str, given: float | None) -> float | None:
+    seconds = _arguments.seconds(name, given)
     return None if seconds is None else time.monotonic() + seconds
 
 
@@ -57,7 +58,7 @@ def wait_any(subscribers: Iterable[Subscriber],
     waited = subscribers_of(subscribers)
     if not waited:
         raise _cuframes.CuframesInvalidArgument("there is no subscriber to wait for")
-    deadline = _deadline(timeout)
+    deadline = _deadline("timeout", timeout)
     _connect(waited, deadline)
     _turns += 1
     while True:
@@ -87,9 +88,22 @@ class Batch:
         """Number of cameras."""
         return len(self.frames)
 
+    def _check_one_size(self) -> None:
+        """Raises unless the frames that are there can be in one array."""
+        sizes = {key: frame.size for key, frame in zip(self.keys, self.frames)
+                 if frame is not None}
+        if len(set(sizes.values())) > 1:
+            each = ", ".join(f"{key} is {width}x{height}"
+                             for key, (width, height) in sizes.items())
+            raise _cuframes.CuframesInvalidArgument(
+                f"pictures of different sizes are not one array ({each}): take each by itself, "
+                "frames[i].bgr(), and scale it, or let the publishers send one size")
+
     def _stack(self, order: int, out: Any) -> Any:
         import numpy
 
+        if out is None:
+            self._check_one_size()
         there = [frame for frame in self.frames if frame is not None]
         if out is None:
             if not there:
@@ -102,9 +116,14 @@ class Batch:
             raise _cuframes.CuframesInvalidArgument(
                 f"out has shape ({len(self)}, height, width, 3): a picture for each camera; "
                 f"this is {shape or out!r}")
-        for frame, place in zip(self.frames, out):
+        for key, frame, place in zip(self.keys, self.frames, out):
             if frame is None:
                 place[...] = 0
+            elif getattr(place, "shape", None) != (frame.height, frame.width, 3):
+                raise _cuframes.CuframesInvalidArgument(
+                    f"out has shape {shape}, and the picture of {key} is "
+                    f"({frame.height}, {frame.width}, 3): give an out of that height and width, or "
+                    "take each picture by itself, frames[i].bgr()")
             else:
                 frame._picture(order, place)
         return out
@@ -144,7 +163,7 @@ def batch(subscribers: Iterable[Subscriber], deadline: float = 0.04) -> Batch:
     if len(set(map(id, waited))) < len(waited):
         raise _cuframes.CuframesInvalidArgument(
             "a subscriber is there twice: it gives one frame to a batch")
-    until = _deadline(deadline)
+    until = _deadline("deadline", deadline)
     frames: list[Frame | None] = [None] * len(waited)
     missing = set(range(len(waited)))
     while missing:

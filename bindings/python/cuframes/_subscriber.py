@@ -7,7 +7,7 @@ import time
 import warnings
 from typing import Any, Iterable, Sequence
 
-from . import _cuframes
+from . import _arguments, _cuframes
 from ._frame import Frame
 from ._publisher import device_code
 from ._types import ChannelInfo, SubscriberMode, info_fields
@@ -15,6 +15,7 @@ from ._types import ChannelInfo, SubscriberMode, info_fields
 RECONNECT, STAGED = 1, 8
 GPU_OF_FRAMES = -1
 MODES = {"newest": SubscriberMode.NEWEST_ONLY, "order": SubscriberMode.STRICT_ORDER}
+FPS = "a number above 0, or None for every frame"
 # How long open() waits for a publisher before it says so.
 PATIENCE = 3.0
 
@@ -42,24 +43,25 @@ class Subscriber(_cuframes.Subscriber):
                  max_holds: int = 0, runtime_dir: str | None = None, stream: int = 0,
                  staged: bool = False, cuda_device: int | None = None,
                  flags: int = 0) -> None:
-        if isinstance(mode, str):
-            if mode not in MODES:
-                raise _cuframes.CuframesInvalidArgument(
-                    f'there is no mode "{mode}": say "newest" or "order"')
-            mode = MODES[mode]
-        if not isinstance(mode, int):
-            raise _cuframes.CuframesInvalidArgument(
-                f'there is no mode {mode!r}: say "newest" or "order"')
-        if not isinstance(key, str):
-            raise TypeError(f'a channel is named by its key, for example "cam1", not by {key!r}')
-        if every < 1:
-            raise _cuframes.CuframesInvalidArgument("every is 1 or more")
-        if fps is not None and fps <= 0:
-            raise _cuframes.CuframesInvalidArgument(
-                "fps is above 0, or None for every frame")
+        if not isinstance(mode, int) or mode not in MODES.values():
+            mode = _arguments.choice("mode", mode, MODES)
+        key, name = _arguments.key(key), _arguments.name(name)
+        every = _arguments.whole_number("every", every, 1, _arguments.UINT32_MAX,
+                                        "1 for each frame, n for every n-th")
+        if fps is not None and _arguments.number("fps", fps, FPS) <= 0:
+            raise _cuframes.CuframesInvalidArgument(f"fps is {FPS}; not {_arguments.shown(fps)}")
         memory, number = device_code(device, GPU_OF_FRAMES)
         if cuda_device is not None:
-            number = cuda_device
+            number = _arguments.whole_number("cuda_device", cuda_device, -1, _arguments.INT32_MAX,
+                                             "the number of a GPU, or -1 for that of the frames")
+        max_holds = _arguments.whole_number("max_holds", max_holds, 0, _arguments.UINT32_MAX,
+                                            "a number of frames, 0 for what the channel grants")
+        stream = _arguments.whole_number("consumer_stream", stream, 0, 2**64 - 1,
+                                         "the address of a CUDA stream, 0 for none")
+        runtime_dir = _arguments.runtime_dir(runtime_dir)
+        _arguments.seconds("timeout", timeout)
+        reconnect = _arguments.switch("reconnect", reconnect)
+        staged = _arguments.switch("staged", staged)
         flags |= (RECONNECT if reconnect else 0) | (STAGED if staged else 0)
         self._again: dict[str, Any] = {
             "mode": int(mode), "fps": fps, "every": every, "device": device, "timeout": timeout,
@@ -197,6 +199,7 @@ def open(key: str, mode: SubscriberMode | int | str = "newest", fps: float | Non
     subscriber = Subscriber(key, mode=mode, name=name, fps=fps, every=every, device=device,
                             timeout=timeout, reconnect=reconnect, max_holds=max_holds,
                             staged=staged, runtime_dir=runtime_dir)
+    timeout = _arguments.seconds("timeout", timeout)
     if timeout is not None and timeout <= PATIENCE:
         subscriber.connect(timeout)
         return subscriber
@@ -227,6 +230,12 @@ def subscribe(key: str, consumer_name: str | None = None,
     0 raises CuframesFrameTimeout. consumer_stream: address of the CUDA stream that reads the
     frames, 0 = none. It does not reconnect.
     """
+    if consumer_name is not None:
+        _arguments.text("consumer_name", consumer_name,
+                        "1 to 63 printable characters, or None to make one up")
+    connect_timeout_ms = _arguments.whole_number(
+        "connect_timeout_ms", connect_timeout_ms, -2**63, 2**63 - 1,
+        "a whole number of milliseconds, below 0 to wait for ever")
     subscriber = Subscriber(key, mode=mode, name=consumer_name, reconnect=False,
                             cuda_device=cuda_device, stream=consumer_stream)
     subscriber.connect(None if connect_timeout_ms < 0 else connect_timeout_ms / 1000)
@@ -259,9 +268,9 @@ def exhausted(subscriber: Subscriber, held: Sequence[tuple[Any, ...]]) -> str:
 
 def subscribers_of(some: Iterable[Any]) -> list[Subscriber]:
     """Checks what wait_any() and batch() take."""
-    subscribers = list(some)
+    subscribers = _arguments.listed("subscribers", some, "a list of what open() gives")
     for one in subscribers:
         if not isinstance(one, Subscriber):
-            raise TypeError(f"{one!r} is not a subscriber: open() makes them")
+            raise TypeError(f"subscribers: {_arguments.shown(one)} is not a subscriber: open() makes them")
         one._own()
     return subscribers

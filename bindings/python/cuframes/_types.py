@@ -7,6 +7,9 @@ import enum
 import fractions
 from typing import Any
 
+from . import _cuframes
+from ._arguments import shown
+
 
 class PixelFormat(enum.IntEnum):
     """Pixel formats; multi-byte samples are little-endian."""
@@ -35,11 +38,13 @@ class PixelFormat(enum.IntEnum):
             name = value.upper()
             name = {"GRAY": "GRAYSCALE", "GRAY8": "GRAYSCALE", "I420": "YUV420P",
                     "RGB24": "RGB", "BGR24": "BGR"}.get(name, name)
-            if name not in cls.__members__:
-                known = ", ".join(member.name.lower() for member in cls)
-                raise ValueError(f'there is no pixel format "{value}"; there are {known}')
-            return cls[name]
-        return cls(value)
+            if name in cls.__members__:
+                return cls[name]
+        elif isinstance(value, int) and value in tuple(cls):
+            return cls(value)
+        known = ", ".join(member.name.lower() for member in cls)
+        raise _cuframes.CuframesInvalidArgument(
+            f"there is no pixel format {shown(value)}; there are {known}")
 
 
 class SubscriberMode(enum.IntEnum):

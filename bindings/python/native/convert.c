@@ -48,6 +48,19 @@ static PyObject *convert_owner(struct pycf_owner *owner, enum pycf_order order,
     Py_RETURN_NONE;
 }
 
+/* In place of what says that it has no buffer, or one that cannot be written. */
+static PyObject *refuse_out(PyObject *target)
+{
+    bool is_array = !PyErr_ExceptionMatches(PyExc_TypeError);
+
+    PyErr_Clear();
+    if (is_array)
+        return pycf_raise_text(CUFRAMES_ERR_INVALID_ARG,
+                               "out must be an array that can be written");
+    PyErr_Format(PyExc_TypeError, "out is an array of uint8 that can be written; not %R", target);
+    return NULL;
+}
+
 static PyObject *convert(PyObject *module, PyObject *args)
 {
     PyObject *frame, *target, *result;
@@ -65,7 +78,7 @@ static PyObject *convert(PyObject *module, PyObject *args)
         return pycf_raise_text(CUFRAMES_ERR_CUDA,
                                "this frame is in GPU memory: convert a copy() of it");
     if (PyObject_GetBuffer(target, &out, PyBUF_WRITABLE | PyBUF_STRIDES) < 0)
-        return NULL;
+        return refuse_out(target);
     result = convert_owner(owner, (enum pycf_order)order, &out);
     PyBuffer_Release(&out);
     return result;

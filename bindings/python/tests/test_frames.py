@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Publishing a picture and reading it, every format, and what a frame says."""
+import json
 import datetime
 import time
 
@@ -87,6 +88,27 @@ def test_what_a_frame_says():
         frame.release()
         assert copy.metadata == {"boxes": [[1, 2, 3, 4]]} and copy.time == taken
         assert copy.seq == 0 and not copy.released
+
+
+@pytest.mark.parametrize("given, back", [
+    ({"seq": 7, "boxes": [[1, 2.5, None]]}, ...), ([1, [2]], ...), ([], ...), ({}, ...),
+    ("a sentence: \u00fc", ...), ("", ...), ("{", ...), ("5", ...), (5, ...), (-2.5, ...), (0, ...),
+    (True, ...), (False, ...), (b"bytes\0", ...), (b"5", ...), (b"true", ...), (b'"a"', ...),
+    (b"{no json", ...), (b" no json", ...), (None, ...), ((1, 2), [1, 2]), ({1: 2}, {"1": 2}),
+    (b"", None), (bytearray(b"x"), b"x"), (b'{"a": 1}', {"a": 1}),
+    (np.float32(0.5), 0.5), ({"box": np.arange(4), "n": np.int64(3)}, {"box": [0, 1, 2, 3], "n": 3}),
+])
+def test_metadata_comes_back_as_what_it_was(given, back):
+    with cuframes.Publisher("cam", 4, 2, "gray") as pub, cuframes.open("cam", timeout=5) as sub:
+        pub.send(np.zeros((2, 4), np.uint8), metadata=given)
+        frame = next(sub)
+        back = given if back is ... else back
+        assert frame.metadata == back and type(frame.metadata) is type(back)
+        # Whoever is not in Python reads JSON, too.
+        if isinstance(given, (bytes, bytearray)):
+            assert frame.user_data == bytes(given)
+        elif given is not None:
+            assert json.loads(frame.user_data) == back
 
 
 def test_a_frame_without_a_capture_time_has_that_of_its_announcement():

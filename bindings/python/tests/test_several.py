@@ -78,6 +78,21 @@ def test_batch(cameras):
         cuframes.batch(subs, deadline=0).bgr()
 
 
+def test_a_batch_of_different_sizes_says_which(cameras):
+    pubs, subs = cameras
+    pubs[1].reconfigure(8, 6, "gray")
+    pubs[0].send(ZERO)
+    pubs[1].send(np.zeros((6, 8), np.uint8))
+    with cuframes.batch(subs, deadline=0.3) as batch:
+        assert batch.mask == [True, True, False]
+        with pytest.raises(cuframes.CuframesInvalidArgument,
+                           match=r"cam0 is 4x2, cam1 is 8x6.*frames\[i\]\.bgr\(\)"):
+            batch.bgr()
+        with pytest.raises(cuframes.CuframesInvalidArgument,
+                           match=r"out has shape \(3, 2, 4, 3\).*cam1 is \(6, 8, 3\)"):
+            batch.rgb(np.zeros((3, 2, 4, 3), np.uint8))
+
+
 def test_a_camera_that_is_gone_for_good_costs_no_processor():
     with cuframes.Publisher("gone", 4, 2, "gray"):
         gone = cuframes.open("gone", timeout=5, reconnect=False)

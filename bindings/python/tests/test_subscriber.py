@@ -76,7 +76,7 @@ def test_wrong_arguments():
         cuframes.Publisher("cam", 0, 2, "gray")
     with pytest.raises(cuframes.CuframesInvalidArgument, match="64"):
         publisher(allowed_users=range(65))
-    with pytest.raises(cuframes.CuframesInvalidArgument, match="-1 is not"):
+    with pytest.raises(cuframes.CuframesInvalidArgument, match="not -1"):
         publisher(allowed_users=[-1])
     with publisher(allowed_users=[0]) as pub:
         with pytest.raises(cuframes.CuframesAlreadyExists) as error:

@@ -129,7 +129,7 @@ def test_junk_as_an_attribute_of_a_slot(things, name):
 
 
 @pytest.mark.parametrize("call, sentence", [
-    (lambda: cuframes.Publisher("cam", 0, 2), "each side"),
+    (lambda: cuframes.Publisher("cam", 0, 2), "width is a number of pixels"),
     (lambda: cuframes.Publisher("cam", 4, 2, slots=1), "slots"),
     (lambda: cuframes.Publisher("cam", 4, 2, slots=65), "slots"),
     (lambda: cuframes.Publisher("cam", 4, 2, alignment=3), "alignment"),
@@ -148,17 +148,17 @@ def test_junk_as_an_attribute_of_a_slot(things, name):
     (lambda: cuframes.snapshot("nobody", timeout=0.01), "nobody"),
     (lambda: cuframes.watch("/nowhere"), "/nowhere"),
     (lambda: cuframes.Publisher("cam", 4, 2, slots=-1), "slots"),
-    (lambda: cuframes.Publisher("cam", 4, 2, alignment=-1), "-1 is not a number from 0"),
-    (lambda: cuframes.Publisher("cam", 4, 2, allowed_users=[2**32]), "4294967296 is not a number"),
+    (lambda: cuframes.Publisher("cam", 4, 2, alignment=-1), "alignment is a power of 2 in bytes"),
+    (lambda: cuframes.Publisher("cam", 4, 2, allowed_users=[2**32]), "not 4294967296"),
     (lambda: cuframes.Publisher("cam", 4, 2, device=0), '"cuda:N"'),
     (lambda: cuframes.Publisher("cam", 4, 2, color=7), "H.273"),
     (lambda: cuframes.PacketPublisher("cam", ["h264"]), "Stream"),
     (lambda: cuframes.PacketPublisher("cam", [cuframes.Stream(type="film")]), "video, audio"),
-    (lambda: cuframes.open("cam", every=2**32), "4294967296 is not a number"),
-    (lambda: cuframes.open("cam", max_holds=-1), "-1 is not a number"),
+    (lambda: cuframes.open("cam", every=2**32), "not 4294967296"),
+    (lambda: cuframes.open("cam", max_holds=-1), "max_holds is a number of frames"),
     (lambda: cuframes.open(0), '"cam1"'),
     (lambda: cuframes.VideoCapture(0), '"cam1"'),
-    (lambda: cuframes.open("cam", name=5), "string"),
+    (lambda: cuframes.open("cam", name=5), "printable characters"),
     (lambda: cuframes.Group(None, 2), "descriptor (fd)"),
     (lambda: cuframes.Group("g", 2, 5), "or None"),
 ])
@@ -166,6 +166,128 @@ def test_the_sentence_says_what_is_wrong(call, sentence):
     with pytest.raises((cuframes.CuframesError, ValueError, TypeError),
                        match=re.escape(sentence)):
         close(call())
+
+
+NUMBER, WHOLE = ("a", [1], float("nan"), float("inf")), ("a", 0.5, 2**70, -2**70, [1])
+COUNT, SECONDS = (*WHOLE, -1), ("a", -1, float("nan"), [1], type)
+KEY, TEXT, PATH, SWITCH = (5, b"a", "a\0b", "\udc80"), (5, b"a", "a\0b"), (5, "a\0b", [1]), ("no", 2, [1])
+RATE, WORD, LIST = ("a", -1, [1], float("nan"), 1e300), ("a", 5, [1]), (5, "cam", type)
+DEVICE, COLOR = ("gpu", "cuda:x", "cuda:-1", 0), ("sepia", 7, (1, 2), (1, 2, 3, 256), (1, 2, 3, "x"))
+STAMP, META = ("a", [1], float("nan"), -5), (object(), {1j: 2}, {"a": type})
+ACCESS = {"max_subscribers": COUNT, "socket_mode": (*COUNT, 0o1000), "socket_group": TEXT,
+          "allowed_users": (5, "abc", [-1], ["x"], [2**32]), "runtime_dir": PATH}
+RING = {"keep": SECONDS, "slots": COUNT, "size": COUNT, "max_packet": COUNT, "max_size": COUNT}
+H264 = cuframes.Stream(codec_name="h264")
+
+
+def with_group(call):
+    def called(things, **wrong):
+        with cuframes.Group("g", 1, timeout=5) as group:
+            return call(group, **wrong)
+    return called
+
+
+def publish_slot(things, **wrong):
+    with_slot = things["pub"].acquire()
+    try:
+        setattr(with_slot, *next(iter(wrong.items())))
+        return with_slot.publish()
+    finally:
+        with_slot.discard()
+
+
+# What is called with one argument that is wrong, and which.
+WRONG = {
+    "open": (lambda t, **w: cuframes.open(**{"key": "cam", "timeout": 1, **w}),
+             {"key": KEY, "mode": WORD, "fps": (*NUMBER, 0, -1), "every": (*COUNT, 0),
+              "device": DEVICE, "timeout": SECONDS, "reconnect": SWITCH, "name": TEXT,
+              "max_holds": COUNT, "staged": SWITCH, "runtime_dir": PATH}),
+    "subscribe": (lambda t, **w: cuframes.subscribe(**{"key": "cam", **w}),
+                  {"key": KEY, "consumer_name": TEXT, "mode": WORD, "cuda_device": WHOLE,
+                   "connect_timeout_ms": WHOLE, "consumer_stream": COUNT}),
+    "snapshot": (lambda t, **w: cuframes.snapshot(**{"key": "cam", **w}),
+                 {"key": KEY, "timeout": SECONDS, "runtime_dir": PATH}),
+    "list": (lambda t, **w: cuframes.list(**w), {"runtime_dir": PATH}),
+    "info": (lambda t, **w: cuframes.info(**{"key": "cam", **w}),
+             {"key": KEY, "timeout": SECONDS, "runtime_dir": PATH}),
+    "watch": (lambda t, **w: cuframes.watch(**w), {"timeout": SECONDS, "runtime_dir": PATH}),
+    "Watch.next": (lambda t, **w: cuframes.watch().next(**w), {"timeout": SECONDS}),
+    "wait_any": (lambda t, **w: cuframes.wait_any(**{"subscribers": [t["sub"]], **w}),
+                 {"subscribers": (*LIST, ["x"]), "timeout": SECONDS}),
+    "batch": (lambda t, **w: cuframes.batch(**{"subscribers": [t["sub"]], **w}),
+              {"subscribers": (*LIST, ["x"]), "deadline": SECONDS}),
+    "packets": (lambda t, **w: cuframes.packets(**{"key": "cam", "timeout": 1, **w}),
+                {"key": KEY, "start": (*NUMBER, -1, 1e9), "streams": (5, "abc", [32], ["a"]),
+                 "timeout": SECONDS, "reconnect": SWITCH, "name": TEXT, "runtime_dir": PATH}),
+    "next_packet": (lambda t, **w: cuframes.packets("cam", timeout=5).next_packet(**w),
+                    {"timeout": SECONDS}),
+    "connect": (lambda t, **w: t["sub"].connect(**w), {"timeout": SECONDS}),
+    "next_frame": (lambda t, **w: t["sub"].next_frame(**w), {"timeout_ms": WHOLE[:3]}),
+    "Frame.numpy": (lambda t, **w: t["frame"].numpy(**w), {"plane": ("a", 0.5, 1, 2**70, -1)}),
+    "Frame.bgr": (lambda t, **w: t["frame"].bgr(**w), {"out": (np.zeros((2, 4)), 5, "a")}),
+    "Publisher": (lambda t, **w: cuframes.Publisher(
+        **{"key": "other", "width": 4, "height": 2, "format": "gray", **w}),
+        {"key": KEY, "width": (*COUNT, 0), "height": (*COUNT, 0), "format": ("png", 99, 1.5, None),
+         "slots": (*COUNT, 1), "policy": WORD, "ack_timeout": SECONDS, "device": DEVICE,
+         "fps": RATE, "pixel_aspect": RATE, "color": COLOR, "max_holds": COUNT,
+         "alignment": (*COUNT, 3), **ACCESS}),
+    "reconfigure": (lambda t, **w: t["pub"].reconfigure(
+        **{"width": 4, "height": 2, "format": "gray", **w}),
+        {"width": (*COUNT, 0), "height": (*COUNT, 0), "format": ("png", 99, None),
+         "slots": COUNT, "fps": RATE, "color": COLOR}),
+    "frame": (lambda t, **w: t["pub"].frame(**w).__exit__(None, None, None),
+              {"pts": NUMBER, "time": STAMP, "metadata": META, "flags": COUNT, "wait": SECONDS}),
+    "send": (lambda t, **w: t["pub"].send(**{"picture": np.zeros((2, 4), np.uint8), **w}),
+             {"pts": NUMBER, "time": STAMP, "metadata": META, "flags": COUNT,
+              "picture": ("a", np.zeros((3, 3)), 5, [[1], [1, 2]])}),
+    "Buffer": (publish_slot,
+               {"pts": NUMBER, "pts_ns": WHOLE[:3], "time": STAMP, "metadata": META,
+                "flags": COUNT, "color": COLOR, "crop": (5, (1, 2), (0, 0, "a", 1), (-1,) * 4),
+                "copies": COUNT, "stream": COUNT, "packet_seq": COUNT}),
+    "send_packet": (lambda t, **w: t["pub"].send_packet(**{"data": b"x", **w}),
+                    {"data": (5, "a", None), "pts": NUMBER, "dts": NUMBER, "duration": NUMBER,
+                     "time": STAMP, "flags": COUNT, "stream": (*COUNT, 32)}),
+    "set_streams": (lambda t, **w: t["pub"].set_streams(**w), {"streams": (*LIST, ["h264"])}),
+    "add_client": (lambda t, fd: t["pub"].add_client(fd), {"fd": COUNT}),
+    "PacketPublisher": (lambda t, **w: cuframes.PacketPublisher(
+        **{"key": "other", "streams": [H264], **w}),
+        {"key": KEY, "streams": (*LIST, ["h264"]), **RING, **ACCESS}),
+    "Stream": (lambda t, **w: t["pub"].set_streams([cuframes.Stream(**{"codec_name": "h264", **w})]),
+               {"type": WORD, "packaging": WORD, "codec_id": WHOLE, "codec_name": (*TEXT, "k" * 32),
+                "language": (*TEXT, "k" * 8), "time_base": ("a", 0.5, -1, 2**31), "fps": RATE,
+                "pixel_aspect": RATE, "width": WHOLE, "color": COLOR, "bit_rate": WHOLE,
+                "sample_rate": WHOLE, "extradata": (5, "a")}),
+    "Group": (lambda t, **w: cuframes.Group(**{"name": "g", "size": 1, "timeout": 1, **w}),
+              {"name": TEXT, "size": COUNT, "rank": COUNT, "timeout": SECONDS,
+               "runtime_dir": PATH, "fd": ("a", 0.5, -2)}),
+    "barrier": (with_group(lambda g, **w: g.barrier(**w)), {"ranks": COUNT, "timeout": SECONDS}),
+    "all_gather": (with_group(lambda g, **w: g.all_gather(**{"data": b"", **w})),
+                   {"data": (5, "a", None), "timeout": SECONDS}),
+    "broadcast": (with_group(lambda g, **w: g.broadcast(**{"root": 0, "data": b"", **w})),
+                  {"root": COUNT, "data": (5, "a"), "timeout": SECONDS}),
+    "all_gather_fds": (with_group(lambda g, **w: g.all_gather_fds(**{"fds": [], **w})),
+                       {"fds": (5, ["a"], type), "timeout": SECONDS}),
+    "broadcast_fds": (with_group(lambda g, **w: g.broadcast_fds(**{"root": 0, "fds": [], **w})),
+                      {"root": COUNT, "fds": (5, ["a"]), "timeout": SECONDS}),
+    "VideoCapture": (lambda t, **w: cuframes.VideoCapture(**{"key": "cam", **w}),
+                     {"key": (5, "a\0b"), "timeout": SECONDS, "fps": NUMBER, "reconnect": SWITCH}),
+    "VideoCapture.get": (lambda t, propId: cuframes.VideoCapture("cam").get(propId),
+                         {"propId": WHOLE}),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_each_error_names_the_argument_and_what_was_given(things, name):
+    call, arguments = WRONG[name]
+    for argument, values in arguments.items():
+        for value in values:
+            with pytest.raises((cuframes.CuframesInvalidArgument, TypeError, BufferError)) as raised:
+                close(call(things, **{argument: value}))
+            text = str(raised.value)
+            assert argument in text, text
+            shown = repr(value)[:70].strip("'[]")
+            assert shown in text or isinstance(value, (list, tuple, np.ndarray, dict)) or (
+                isinstance(value, str) and (ascii(value) in text or argument == "runtime_dir")), text
 
 
 def test_what_is_closed_says_so(things):
