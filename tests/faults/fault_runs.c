@@ -9,6 +9,7 @@
 
 #include "harness/peer.h"
 #include "harness/resources.h"
+#include "harness/runner.h"
 #include "interpose.h"
 
 /* Runs differ by a call or two, with who waits for whom. */
