@@ -348,8 +348,6 @@ def expected(buffer: Buffer) -> str:
 
 def fill(buffer: Buffer, picture: Any) -> None:
     """Copies an array, or a tuple of planes, into a slot."""
-    import numpy
-
     if buffer.device != "cpu":
         fill_on_gpu(buffer, picture)
         return
