@@ -83,6 +83,12 @@ int packet_writer_flush(struct packet_writer *writer, bool force)
     return CUFRAMES_OK;
 }
 
+bool packet_writer_waits(const struct packet_writer *writer)
+{
+    (void)writer;
+    return false;
+}
+
 uint64_t packet_writer_refused(const struct packet_writer *writer)
 {
     (void)writer;

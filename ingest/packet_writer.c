@@ -27,6 +27,8 @@
 #define IO_BUFFER_SIZE 65536
 #define NANOSECONDS    1000000000
 #define FLUSH_NS       INT64_C(1000000000)
+/* Key frames without parameters after which none are hoped for. */
+#define HOPE_KEY_FRAMES 10
 
 struct writer_stream {
     cuframes_stream_t description; /* without extradata */
@@ -47,6 +49,9 @@ struct packet_writer {
     struct packet_clock clock;
     struct packet_start start;
     struct parameter_sets sets; /* ANNEXB: of the one stream */
+    struct parameter_sets wait; /* of the stream whose parameters are waited for */
+    int32_t waited_for;         /* that stream, -1 = none */
+    unsigned without;           /* its key frames so far */
     bool broken;                /* the sink has failed */
     bool header_written;
     bool unflushed;
@@ -268,6 +273,27 @@ static int watch_parameter_sets(struct packet_writer *writer)
     return CUFRAMES_OK;
 }
 
+/* The first video is waited for, if its parameters can come inside it alone. */
+static int wait_for_parameters(struct packet_writer *writer)
+{
+    for (int32_t i = 0; i < writer->count && writer->waited_for < 0; i++) {
+        const struct writer_stream *stream = &writer->streams[i];
+        const AVCodecParameters *par;
+
+        if (stream->av_index < 0 || stream->description.type != CUFRAMES_STREAM_VIDEO)
+            continue;
+        par = writer->av->streams[stream->av_index]->codecpar;
+        if (par->extradata_size > 0)
+            break;
+        if (parameter_sets_open(&writer->wait, par, stream->description.packaging) < 0)
+            return out_of_memory();
+        if (!writer->wait.extract)
+            break;
+        writer->waited_for = i;
+    }
+    return CUFRAMES_OK;
+}
+
 static int open_writer(struct packet_writer *writer, const cuframes_stream_t *streams,
                        uint32_t mask)
 {
@@ -286,7 +312,7 @@ static int open_writer(struct packet_writer *writer, const cuframes_stream_t *st
         err = add_streams(writer, streams, mask ? mask : UINT32_MAX);
     if (!err && writer->format == PACKET_FORMAT_ANNEXB)
         err = watch_parameter_sets(writer);
-    return err;
+    return err ? err : wait_for_parameters(writer);
 }
 
 int packet_writer_open(enum packet_format format, const cuframes_stream_t *streams, int32_t count,
@@ -302,6 +328,7 @@ int packet_writer_open(enum packet_format format, const cuframes_stream_t *strea
     writer->format = format;
     writer->sink = *sink;
     writer->count = count;
+    writer->waited_for = -1;
     writer->flushed_at_ns = cuframes_now_ns();
     err = open_writer(writer, streams, mask);
     if (err) {
@@ -482,11 +509,42 @@ static int flush(struct packet_writer *writer)
     return CUFRAMES_OK;
 }
 
+bool packet_writer_waits(const struct packet_writer *writer)
+{
+    return writer->waited_for >= 0;
+}
+
+static int no_parameters(const struct packet_writer *writer)
+{
+    return packet_writer_fail(CUFRAMES_ERR_NOT_FOUND,
+                              "the channel does not tell the parameters of its %s, and none of its "
+                              "key frames brought them: nothing was written",
+                              writer->streams[writer->waited_for].description.codec_name);
+}
+
+/* Looks whether a packet ends the wait. */
+static int look_for_parameters(struct packet_writer *writer)
+{
+    const AVPacket *packet = writer->packet;
+    size_t size;
+
+    if (packet->stream_index != writer->waited_for || !(packet->flags & AV_PKT_FLAG_KEY))
+        return CUFRAMES_OK;
+    if (parameter_sets_find(&writer->wait, packet, &size)) {
+        writer->waited_for = -1;
+        parameter_sets_close(&writer->wait);
+        return CUFRAMES_OK;
+    }
+    return ++writer->without < HOPE_KEY_FRAMES ? CUFRAMES_OK : no_parameters(writer);
+}
+
 int packet_writer_flush(struct packet_writer *writer, bool force)
 {
     bool due = force || !in_pieces(writer) || cuframes_now_ns() - writer->flushed_at_ns >= FLUSH_NS;
     int err = CUFRAMES_OK;
 
+    if (packet_writer_waits(writer))
+        return force ? no_parameters(writer) : CUFRAMES_OK;
     if (force && !writer->start.decided) {
         packet_start_decide(&writer->start);
         err = mux_kept(writer);
@@ -572,7 +630,9 @@ int packet_writer_packet(struct packet_writer *writer, const cuframes_packet_t *
     packet_clock_map(&writer->clock, index, &times, &offset);
     complete_times(&writer->streams[index], &times);
     err = fill(writer, packet, &times);
-    if (!err)
+    if (!err && packet_writer_waits(writer))
+        err = look_for_parameters(writer);
+    if (!err && !packet_writer_waits(writer))
         err = take(writer, &times);
     av_packet_unref(writer->packet);
     return err;
@@ -610,6 +670,7 @@ void packet_writer_abandon(struct packet_writer *writer)
         av_bsf_free(&writer->streams[i].filter);
     packet_start_fini(&writer->start);
     parameter_sets_close(&writer->sets);
+    parameter_sets_close(&writer->wait);
     av_packet_free(&writer->packet);
     av_free(writer);
 }

@@ -54,6 +54,12 @@ int packet_writer_packet(struct packet_writer *writer, const cuframes_packet_t *
 /* Gives everything to the sink that can be given; `force` = also what a better place to cut at,
  * a key frame, would otherwise be waited for, up to a second. */
 int packet_writer_flush(struct packet_writer *writer, bool force);
+/*
+ * Whether nothing was written so far because no key frame has brought the parameters that the
+ * channel does not tell. What comes before it cannot be decoded and is left out; NOT_FOUND if it does
+ * not come for many key frames, or at the end.
+ */
+bool packet_writer_waits(const struct packet_writer *writer);
 /* Packets that the container's filters could not make sense of: damaged ones. */
 uint64_t packet_writer_refused(const struct packet_writer *writer);
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/report.h"
+
 int packet_feed_open(struct packet_feed *feed, const struct packet_feed_settings *settings,
                      const struct packet_sink *sink, double wait_s, double limit_s)
 {
@@ -44,7 +46,7 @@ static enum packet_feed_result follow_streams(struct packet_feed *feed)
         return fail(feed, cuframes_last_error());
     if (feed->writer && packet_streams_equal(&feed->streams, &fresh))
         return PACKET_FEED_WROTE;
-    if (feed->writer && !can_go_on(feed, &fresh))
+    if (feed->writer && !packet_writer_waits(feed->writer) && !can_go_on(feed, &fresh))
         return PACKET_FEED_CHANGED;
     packet_writer_abandon(feed->writer);
     feed->writer = NULL;
@@ -58,6 +60,15 @@ static bool can_begin(const struct packet_feed *feed, const cuframes_packet_t *p
 
     return video < 0 || (cuframes_packet_stream(packet) == (uint32_t)video &&
                          (cuframes_packet_flags(packet) & CUFRAMES_PKT_FLAG_KEY));
+}
+
+/* Said once for each reader. */
+static void note_wait(struct packet_feed *feed)
+{
+    if (!feed->wait_said)
+        report("the stream has not told its parameters yet: what is written begins with the key "
+               "frame that does");
+    feed->wait_said = true;
 }
 
 static enum packet_feed_result take(struct packet_feed *feed, const cuframes_packet_t *packet)
@@ -75,7 +86,18 @@ static enum packet_feed_result take(struct packet_feed *feed, const cuframes_pac
         if (error)
             return fail(feed, packet_writer_error());
     }
-    return written(feed, packet_writer_packet(feed->writer, packet));
+    error = packet_writer_packet(feed->writer, packet);
+    if (!error && packet_writer_waits(feed->writer))
+        note_wait(feed);
+    return written(feed, error);
+}
+
+static enum packet_feed_result gone(struct packet_feed *feed)
+{
+    if (!feed->writer || !packet_writer_waits(feed->writer))
+        return PACKET_FEED_GONE;
+    packet_writer_flush(feed->writer, true); /* which tells what is missing */
+    return fail(feed, packet_writer_error());
 }
 
 enum packet_feed_result packet_feed_step(struct packet_feed *feed, int64_t deadline_ns)
@@ -97,7 +119,7 @@ enum packet_feed_result packet_feed_step(struct packet_feed *feed, int64_t deadl
     case CUFRAMES_ERR_PACKET_OVERRUN:
         return PACKET_FEED_LOST;
     case CUFRAMES_ERR_DISCONNECTED:
-        return PACKET_FEED_GONE;
+        return gone(feed);
     default:
         return fail(feed, cuframes_last_error());
     }

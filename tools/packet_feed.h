@@ -32,6 +32,7 @@ struct packet_feed {
     struct packet_sink sink;
     struct packet_writer *writer;
     struct packet_streams streams;
+    bool wait_said; /* that parameters are waited for */
     uint64_t lost;
     char error[512];
 };

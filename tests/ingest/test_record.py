@@ -250,9 +250,9 @@ class Recording(PacketTest):
         self.assertAlmostEqual(recorded[1][-1].pts - recorded[0][-1].pts,
                                once[1][-1].pts - once[0][-1].pts, delta=0.1)
 
-    def bare(self, path):
+    def bare(self, path, *late):
         """A publisher that tells no parameters; it ends when its output is closed."""
-        source = self.start("cam", path, program=os.environ["BARE_PACKETS"])
+        source = self.start("cam", path, *late, program=os.environ["BARE_PACKETS"])
         self.assertEqual(source.stdout.readline(), b"published\n")
         return source
 
@@ -285,6 +285,51 @@ class Recording(PacketTest):
                 with open(self.path("cat"), "wb") as file:
                     file.write(out)
                 self.assertEqual(self.pictures_of(self.path("cat")), hashes, cat.args)
+
+    def test_parameters_that_come_late(self):
+        """What is written begins with the key frame that brings them, or that they are told with."""
+        for codec, tell in (("libx264", ()), ("libx264", ("tell",)), ("libx265", ())):
+            keys = ["-x265-params", "log-level=none:keyint=10:bframes=0"] if codec == "libx265" else [
+                "-g", "10", "-bf", "0"]
+            path = self.clip("a.ts", [codec, *keys, "-pix_fmt", "yuv420p"], seconds=1)
+            hashes = self.pictures_of(path)[10:]
+            source = self.bare(path, "1", *tell)
+            names = [self.path(f"{codec}{len(tell)}.{form}") for form in ("mp4", "mkv", "ts")]
+            recorders = [self.record(name, "--pre-roll", "3600") for name in names]
+            for recorder in recorders:
+                self.wait_until_said(recorder, b"has not told its parameters yet")
+            self.wait_for(lambda: len(self.run_json("info", "cam", "--json")["subscribers"]) == 3,
+                          "three readers")
+            self.end_bare(source)
+            for name, recorder in zip(names, recorders):
+                out, err = self.finish(recorder)
+                self.assertIn(b"0.6 s, 15 packets", out)
+                self.assertNotIn(b"parameters yet", err)
+                self.assertEqual(self.pictures_of(name), hashes, name)
+
+    def wait_until_said(self, process, words):
+        line = process.stderr.readline()
+        self.assertIn(words, line)
+
+    def test_parameters_that_never_come(self):
+        path = self.clip("a.ts", PLAIN, seconds=1)
+        words = b"none of its key frames brought them"
+        source = self.bare(path, "99")
+        readers = [self.record(self.path(name), "--pre-roll", "3600")
+                   for name in ("b.mp4", "b.mkv", "b.ts")]
+        readers += [self.start("cat", "cam", "--packets", "--format", form)
+                    for form in ("nut", "mpegts", "annexb")]
+        for reader in readers:
+            self.wait_until_said(reader, b"has not told its parameters yet")
+        self.end_bare(source)
+        for reader in readers:
+            self.assertIn(words, self.finish(reader, 1)[1])
+        # Nor is there hope for ever: the publisher need not end.
+        often = self.clip("c.ts", ["libx264", "-g", "1", "-pix_fmt", "yuv420p"], seconds=1)
+        source = self.bare(often, "99")
+        _, err = self.run_tool("record", "cam", self.path("d.mkv"), "--pre-roll", "3600", code=1)
+        self.assertIn(words.decode(), err)
+        self.end_bare(source)
 
     def pictures_of(self, path):
         text = self.ffmpeg("-i", path, "-map", "0:v", "-fps_mode", "passthrough", "-f", "framemd5", "-")

@@ -135,8 +135,10 @@ static int begin_file(struct recorder *recorder)
                              recorder->settings->video_only ? "" : ", or --video-only");
     if (error)
         return report_failed("%s", packet_writer_error());
-    if (record_names_create(&recorder->names, &recorder->file))
+    if (recorder->file_waits || record_names_create(&recorder->names, &recorder->file)) {
+        recorder->file_waits = false;
         return TOOL_CONTINUE;
+    }
     error = errno;
     packet_writer_abandon(recorder->writer);
     recorder->writer = NULL;
@@ -166,7 +168,11 @@ static int follow_streams(struct recorder *recorder, cuframes_subscriber_t *subs
     again = stats.reconnects != recorder->reconnects;
     if (!again && packet_streams_equal(&fresh, &recorder->streams))
         return TOOL_CONTINUE;
-    if (recorder->writer) {
+    if (recorder->writer && packet_writer_waits(recorder->writer)) {
+        packet_writer_abandon(recorder->writer);
+        recorder->writer = NULL;
+        recorder->file_waits = true;
+    } else if (recorder->writer) {
         report(again ? "another publisher: a new file begins"
                      : "the streams have changed: a new file begins");
         rc = recorder_finish(recorder);
@@ -182,7 +188,8 @@ static bool segment_is_full(const struct recorder *recorder, const cuframes_pack
 
     if (time == CUFRAMES_NO_TIME)
         time = recorder->end_ns;
-    if (!recorder->writer || recorder->settings->segment_s <= 0)
+    if (!recorder->writer || recorder->settings->segment_s <= 0 ||
+        packet_writer_waits(recorder->writer))
         return false;
     return (double)time - (double)recorder->begin_ns >= recorder->settings->segment_s * 1e9 - 1e6;
 }
@@ -209,6 +216,7 @@ static void begin_time(struct recorder *recorder)
 {
     recorder->file_packets = 0;
     recorder->timed = false;
+    recorder->wait_said = false;
     recorder->begin_ns = 0;
     recorder->end_ns = 0;
 }
@@ -235,17 +243,37 @@ static void note_time(struct recorder *recorder, const cuframes_packet_t *packet
         recorder->end_ns = time;
 }
 
+/* Said once for each file. */
+static void note_wait(struct recorder *recorder)
+{
+    if (recorder->wait_said)
+        return;
+    recorder->wait_said = true;
+    terminal_progress_clear();
+    report(
+        "%s: the stream has not told its parameters yet: the recording begins with the key frame "
+        "that does",
+        recorder->file.path);
+}
+
 static int write_packet(struct recorder *recorder, const cuframes_packet_t *packet)
 {
-    if (!recorder->writer) {
-        int rc = begin_file(recorder);
+    int rc;
 
+    if (!recorder->writer) {
+        rc = begin_file(recorder);
         if (rc != TOOL_CONTINUE)
             return rc;
         begin_time(recorder);
     }
-    note_time(recorder, packet);
-    return settle(recorder, packet_writer_packet(recorder->writer, packet));
+    rc = settle(recorder, packet_writer_packet(recorder->writer, packet));
+    if (rc != TOOL_CONTINUE)
+        return rc;
+    if (packet_writer_waits(recorder->writer))
+        note_wait(recorder);
+    else
+        note_time(recorder, packet);
+    return TOOL_CONTINUE;
 }
 
 static void note_loss(struct recorder *recorder, const cuframes_packet_t *packet)

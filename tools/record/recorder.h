@@ -24,8 +24,10 @@ struct recorder {
     uint64_t reconnects;           /* of the subscriber, when the streams were read */
     struct packet_writer *writer;  /* NULL between files */
     struct recording_file file;
+    bool file_waits;          /* for its first byte, without a writer */
     int64_t begin_ns, end_ns; /* of the file, on the channel's time line */
     bool timed;               /* a packet of the file had a time; else it begins at 0 */
+    bool wait_said;           /* that the file waits for parameters */
     uint64_t file_packets;
     int64_t recorded_ns; /* in the files before */
     uint64_t files, lost, refused;
