@@ -88,8 +88,8 @@ class Out(Stock):
         """What the reader has mapped is the very file that the publisher writes its frames into."""
         source = self.source("cam", "--fps", "50")
         offer = self.offer("--max-frames", "3")
-        reader = self.launch(f"unixfdsrc socket-path={self.socket} ! videoconvert ! "
-                             "video/x-raw,format=RGB ! fakesink")
+        # A picture is mapped for as long as it is looked at: for ever, in a pipe that nobody empties.
+        reader = self.launch(f"unixfdsrc socket-path={self.socket} ! fdsink fd=1")
         mapped = self.wait_for(lambda: self.shared_files(reader, mapped=True), "a map of the memory")
         self.assertLessEqual(mapped, self.shared_files(source))
         out, _ = self.end(offer)
