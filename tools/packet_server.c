@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cat_packets.h"
+#include "common/file.h"
 #include "common/report.h"
 #include "common/stop.h"
 
@@ -269,6 +270,8 @@ static int listen_at(struct server *server)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
     memcpy(address.sun_path, path, strlen(path));
+    if (!file_check_links(path))
+        return TOOL_FAILED;
     if (is_stale(&address))
         unlink(path);
     server->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

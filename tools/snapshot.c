@@ -188,6 +188,8 @@ static int replace_file(const struct settings *s, const struct image *image)
     umask(mask);
     if (!temporary_name(s->file, name))
         return report_failed("the name of the file is too long");
+    if (!file_check_links(s->file))
+        return TOOL_FAILED;
     fd = mkostemp(name, O_CLOEXEC);
     if (fd < 0)
         return report_failed("cannot write %s: %s", s->file, strerror(errno));

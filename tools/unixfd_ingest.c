@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "common/file.h"
 #include "common/json.h"
 #include "common/options.h"
 #include "common/stop.h"
@@ -383,8 +384,11 @@ static int read_messages(struct ingest *ingest)
 
 static int connect_once(struct ingest *ingest)
 {
-    int socket = unixfd_connect(ingest->settings->path);
+    int socket;
 
+    if (!file_check_links(ingest->settings->path))
+        return TOOL_FAILED;
+    socket = unixfd_connect(ingest->settings->path);
     if (socket < 0) {
         if (!ingest->settings->reconnect)
             return report_failed("cannot connect to %s: %s", ingest->settings->path,

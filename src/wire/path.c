@@ -128,7 +128,7 @@ static int begin(struct walk *walk)
     bool absolute = walk->rest[0] == '/';
     int fd = open(absolute ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-    strcpy(walk->at, absolute ? "" : ".");
+    snprintf(walk->at, sizeof(walk->at), "%s", absolute ? "" : ".");
     return fd < 0 ? walk_error(walk, "") : enter(walk, fd);
 }
 

@@ -181,6 +181,8 @@ static void put(struct channel *channel, uint8_t kind)
     if (!channel->reads_packets)
         return;
     err = cuframes_subscriber_next_packet(channel->honest, &packet, 2000);
+    if (err)
+        fprintf(stderr, "%s: %s\n", cuframes_strerror(err), cuframes_last_error());
     FUZZ_REQUIRE(err == CUFRAMES_OK);
     FUZZ_REQUIRE(cuframes_packet_seq(packet) == seq && cuframes_packet_size(packet) == desc.size);
     FUZZ_REQUIRE(memcmp(cuframes_packet_data(packet), bytes, desc.size) == 0);

@@ -97,6 +97,34 @@ class Links(PacketTest):
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertIn(REFUSED, done.stderr.decode())
 
+    def test_links_of_another_user_on_the_way(self):
+        for user in (0, NOBODY):
+            place = self.path(f"place{user}")
+            os.mkdir(place, 0o777)
+            os.chmod(place, 0o1777)
+            way = os.path.join(self.link(place, OTHER), "new")
+            for args in (*self.writers(way),
+                         ("cat", "cam", "--packets", "--to", "unix:" + way, "--seconds", "1"),
+                         ("unixfd", "cam", way),
+                         ("ingest", "unixfd:" + way, "--key", "other")):
+                with self.subTest(user=user, command=args[0]):
+                    done = self.as_user(user, *args)
+                    self.assertNotEqual(done.returncode, 0, done.stderr)
+                    self.assertIn(REFUSED, done.stderr.decode())
+                    self.assertEqual(os.listdir(place), [])
+
+    def test_own_links_on_the_way(self):
+        for user, owner in ((0, 0), (NOBODY, NOBODY), (NOBODY, 0)):
+            place = self.path(f"own{user}{owner}")
+            os.mkdir(place, 0o777)
+            os.chmod(place, 0o1777)
+            way = self.link(place + "//../" + os.path.basename(place) + "/", owner)
+            for args in self.writers(way + "/new"):
+                with self.subTest(user=user, owner=owner, command=args[0]):
+                    done = self.as_user(user, *args)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    os.unlink(place + "/new")
+
     def test_own_links_and_those_of_root(self):
         for user, owner in ((0, 0), (NOBODY, NOBODY), (NOBODY, 0)):
             for args in self.writers("")[:2]:

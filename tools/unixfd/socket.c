@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/file.h"
 #include "common/report.h"
 
 #define BACKLOG 16
@@ -79,6 +80,8 @@ int unixfd_listen(const char *path, uint32_t mode)
         report("%s: %s", path, strerror(errno));
         return -1;
     }
+    if (!file_check_links(path))
+        return -1;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 &&
         (bind_with_mode(fd, &address, mode) == 0 ||
