@@ -35,5 +35,5 @@ void on_demand_keep(struct on_demand *on_demand, const AVPacket *packet, const s
 /* Forgets them: the next packet does not follow on. */
 void on_demand_forget(struct on_demand *on_demand);
 
-/* Whether there is to be a decoder now; `decoding` tells whether there is one. */
+/* Whether there are to be frames now; `decoding` tells whether there were. */
 bool on_demand_wanted(struct on_demand *on_demand, const struct output *output, bool decoding);

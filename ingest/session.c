@@ -274,9 +274,11 @@ static enum output_result start_decoding(struct run *run)
 
     if (!run->on_demand.usable)
         return OUTPUT_OK; /* until the next key frame */
-    log_line(CUFRAMES_LOG_INFO, "somebody reads frames: decoding, from %zu packets back",
-             run->on_demand.count - 1);
-    output_resume(&run->output);
+    if (run->output.idle) {
+        log_line(CUFRAMES_LOG_INFO, "somebody reads frames: decoding, from %zu packets back",
+                 run->on_demand.count - 1);
+        output_resume(&run->output);
+    }
     verdict = open_decoder(run);
     if (verdict != SOURCE_OK) {
         log_line(CUFRAMES_LOG_ERROR, "%s", run->source.error);
@@ -297,15 +299,14 @@ static enum output_result stop_decoding(struct run *run)
 static enum output_result decode_on_demand(struct run *run, AVPacket *packet,
                                            const struct stamp *stamp)
 {
-    bool decoding = run->decoding;
-    bool wanted = on_demand_wanted(&run->on_demand, &run->output, decoding);
+    /* The decoder is closed with each session; whether there are to be frames outlasts it. */
+    bool active = !run->output.idle;
+    bool wanted = on_demand_wanted(&run->on_demand, &run->output, active);
 
     on_demand_keep(&run->on_demand, packet, stamp);
-    if (decoding && wanted)
-        return decode(run, packet, stamp);
-    if (decoding)
-        return stop_decoding(run);
-    return wanted ? start_decoding(run) : OUTPUT_OK;
+    if (!wanted)
+        return active ? stop_decoding(run) : OUTPUT_OK;
+    return run->decoding ? decode(run, packet, stamp) : start_decoding(run);
 }
 
 /* Packets that waited for the channel go out as soon as it is there. */

@@ -252,8 +252,8 @@ static void be_a_rank(struct test_peer *test, void *argument)
     err = cuframes_group_create(&config, &group);
     for (int i = 0; i < 20 && !err; i++)
         err = work(group, me->rank);
-    if (err)
-        CHECK(err == CUFRAMES_ERR_DISCONNECTED || err == CUFRAMES_ERR_TIMEOUT);
+    if (err && err != CUFRAMES_ERR_DISCONNECTED && err != CUFRAMES_ERR_TIMEOUT)
+        FAIL("rank %d: %s: %s", me->rank, cuframes_strerror(err), cuframes_last_error());
     cuframes_group_destroy(group);
     CHECK_NO_LEAK(&before, "after a group");
     test_resources_free(&before);

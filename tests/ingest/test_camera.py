@@ -227,6 +227,7 @@ class CameraTest(IngestTest):
 
     def test_a_signal_while_a_server_says_nothing(self):
         source = self.ingest(self.impostor(b""))
+        self.wait_until_it_catches(source)
         with self.assertRaises(subprocess.TimeoutExpired):
             source.wait(0.7)
         began = time.monotonic()

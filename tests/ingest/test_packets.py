@@ -204,6 +204,17 @@ class Packets(PacketTest):
         self.assertGreaterEqual(late.packet, newest["seq"])
         self.end(source)
 
+    def test_on_demand_over_the_ends_of_a_loop(self):
+        """The file is opened again more often than it takes to see that nobody reads."""
+        path = self.clip("short.mp4", PLAIN, seconds=0.4)
+        source = self.start_logged(path, "--realtime", "--loop", "--decode", "on-demand",
+                                   "--on-demand-stop", "1.2")
+        self.wait_for_log("decoding pauses")
+        self.finish(self.framelog(40))
+        self.wait_for_log("decoding pauses", 2)
+        self.assertEqual(self.read_log().count("somebody reads"), 1)
+        self.end(source)
+
     def test_on_demand_for_those_that_were_there_first(self):
         path = self.clip("a.mp4", PLAIN, seconds=1)
         reader = self.framelog(30)

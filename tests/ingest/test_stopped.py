@@ -112,8 +112,11 @@ class StoppedAndContinued(PacketTest):
         self.run_tool("sub", "cam", "--frames", "1", "--wait", "20")
         reader = self.start("sub", "cam", "--reconnect")
         recorder = self.record(self.path("b.mkv"), "--reconnect")
-        for process in (reader, recorder):
-            self.wait_until_it_catches(process)
+        # The first answer is waited for no longer than --wait says; that is not what this is about.
+        self.wait_for(lambda: len(self.run_json("info", "cam", "--json")["subscribers"]) == 2,
+                      "both readers")
+        self.wait_for(lambda: os.path.exists(self.path("b.mkv")) and
+                      os.path.getsize(self.path("b.mkv")) > 0, "the recording")
         self.stop_for(LONG_S, source)
         self.assert_goes_on()
         # A camera that says nothing for so long is lost, and found again.
