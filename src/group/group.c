@@ -237,6 +237,16 @@ static int32_t timeout_of(const cuframes_group_config_t *config)
     return config->timeout_ms ? config->timeout_ms : DEFAULT_TIMEOUT_MS;
 }
 
+/* The time is up between two tries: the last one's error is about that try alone. */
+static int tell_no_group(const cuframes_group_t *group, int32_t timeout_ms)
+{
+    char last[CF_WIRE_TEXT_SIZE];
+
+    snprintf(last, sizeof(last), "%s", cuframes_last_error());
+    return cf_fail(CUFRAMES_ERR_TIMEOUT, "the group %s did not begin within %d ms: %s", group->name,
+                   timeout_ms, last);
+}
+
 static int join_by_name(cuframes_group_t *group, const cuframes_group_config_t *config)
 {
     const int64_t deadline = cf_deadline(timeout_of(config));
@@ -256,8 +266,10 @@ static int join_by_name(cuframes_group_t *group, const cuframes_group_config_t *
             return CUFRAMES_OK;
         if (err == CUFRAMES_ERR_TIMEOUT)
             return tell_timeout(group, timeout_of(config));
-        if (!again || cf_now_ns() >= deadline)
+        if (!again)
             return err;
+        if (cf_now_ns() >= deadline)
+            return tell_no_group(group, timeout_of(config));
         if (cf_interrupted())
             return cf_fail_interrupted();
         disconnect(group);
