@@ -80,7 +80,7 @@ typedef struct cuframes_publisher_stats {
     uint64_t refused;     /**< connections refused */
     uint64_t waited_ns;   /**< time spent waiting for subscribers (wait policy), nanoseconds */
     uint64_t generations; /**< generations so far, 1 for a channel that never changed */
-    uint32_t subscribers; /**< attached now */
+    uint32_t subscribers; /**< attached now; who reads packets alone counts when they are granted */
     uint32_t slots_held;  /**< slots that some subscriber holds now */
     int64_t
         newest_ns; /**< when the newest frame was announced (CLOCK_MONOTONIC); CUFRAMES_NO_TIME = none */

@@ -164,6 +164,16 @@ uint32_t cf_clients_count(const cuframes_publisher_t *publisher)
     return count;
 }
 
+uint32_t cf_clients_count_ready(const cuframes_publisher_t *publisher)
+{
+    uint32_t count = publisher->peers.count;
+
+    for (uint32_t i = 0; i < publisher->packet_client_count; i++)
+        count += publisher->packet_clients[i]->packets_only &&
+                 publisher->packet_clients[i]->packets.served;
+    return count;
+}
+
 bool cf_clients_has_name(const cuframes_publisher_t *publisher, const char *name)
 {
     for (uint32_t i = 0; i < publisher->peers.count; i++)

@@ -87,9 +87,11 @@ int cf_packets_new_ring(uint64_t data_size, uint32_t index_size, uint32_t max_pa
 
 /* packets_serve.c: the service thread's, not under the lock unless it says so. */
 
-/* What a publisher knows of a subscriber's packets. The service thread's, but for `listed`. */
+/* What a publisher knows of a subscriber's packets. The service thread's, but for what is under the
+ * lock. */
 struct cf_packet_client {
     bool listed; /* is in the table of those who read packets; under the lock */
+    bool served; /* its question has been answered; under the lock */
     bool asked;
     bool busy;           /* has not yet said that it has taken what it was sent last */
     uint32_t ring;       /* it was sent last; 0 = none */

@@ -231,5 +231,10 @@ int cf_packets_attach(cuframes_publisher_t *publisher, struct cf_client *client,
     pthread_mutex_unlock(&publisher->lock);
     CF_POINT("packets.page_listed");
     client->packets.asked = true;
-    return cf_packets_serve(publisher, client);
+    if ((err = cf_packets_serve(publisher, client)) != 0)
+        return err;
+    pthread_mutex_lock(&publisher->lock);
+    client->packets.served = true;
+    pthread_mutex_unlock(&publisher->lock);
+    return CUFRAMES_OK;
 }

@@ -676,7 +676,7 @@ static uint32_t slots_held(const cuframes_publisher_t *publisher)
 void cf_publisher_read_stats(cuframes_publisher_t *publisher, cuframes_publisher_stats_t *stats)
 {
     *stats = publisher->stats;
-    stats->subscribers = cf_clients_count(publisher);
+    stats->subscribers = cf_clients_count_ready(publisher);
     stats->frame_subscribers = publisher->peers.count;
     stats->pending = publisher->completion.count;
     stats->slots_held = !publisher->packets_only ? slots_held(publisher) : 0;

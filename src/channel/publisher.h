@@ -186,6 +186,9 @@ struct cf_hold_page *cf_page_holds(const struct cf_page *page);
 int cf_wake_socket_make(int *own, int *peer);
 /* How many subscribers there are, of frames and of packets alone. */
 uint32_t cf_clients_count(const cuframes_publisher_t *publisher);
+/* The same without those who read packets alone and cannot yet: they have asked for none, or have
+ * no answer. What is published now is lost on them if the channel closes next. */
+uint32_t cf_clients_count_ready(const cuframes_publisher_t *publisher);
 bool cf_clients_has_name(const cuframes_publisher_t *publisher, const char *name);
 /* Describes the first `capacity` of them, and returns how many there are. */
 uint32_t cf_clients_list(const cuframes_publisher_t *publisher, cuframes_subscriber_info_t *list,

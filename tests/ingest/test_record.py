@@ -41,6 +41,15 @@ class Recording(PacketTest):
         self.assertEqual(self.decode(self.path("b.mp4")), "")
         self.end(source)
 
+    def test_an_input_that_is_over_at_once(self):
+        """Who is waited for is one who can read: all comes, however soon the channel closes."""
+        clip = self.clip("three.mkv", PLAIN, seconds=0.12)
+        for decode in ("off", "cpu") * 3:
+            recorder = self.record(self.path("b.mkv"), "--pre-roll", "3600", "--overwrite")
+            self.finish(self.ingest(clip, "--wait-subscribers", "1", "--decode", decode))
+            self.finish(recorder)
+            self.same_packets(self.packets_of(self.path("b.mkv")), self.packets_of(clip))
+
     def test_pre_roll(self):
         source = self.live()
         time.sleep(3)
