@@ -42,10 +42,16 @@ class Doctor(toolbox.ToolTest):
 
     def test_directory_that_others_can_write(self):
         os.chmod(self.dir, 0o777)
-        self.find(self.diagnose(code=1), "fail", "0777")
+        self.find(self.diagnose(code=1), "fail", "everybody can replace what is in")
         self.assertIn("FAIL", self.run_tool("doctor", code=1)[0])
-        os.chmod(self.dir, 0o1777)
-        self.diagnose()
+        os.mkdir(self.dir + "/own", 0o700)
+        self.find(self.diagnose("--runtime-dir", self.dir + "/own", code=1), "fail",
+                  "which leads to")
+        os.rmdir(self.dir + "/own")
+        # As the library sees it.
+        for mode in (0o1777, 0o770):
+            os.chmod(self.dir, mode)
+            self.find(self.diagnose(), "ok", "can publish")
 
     def test_directory_that_is_none(self):
         self.find(self.diagnose("--runtime-dir", "/dev/null", code=1), "fail", "not a directory")
