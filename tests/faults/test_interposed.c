@@ -48,6 +48,19 @@ static bool put(cuframes_publisher_t *publisher, int64_t pts, int *first)
     return !err;
 }
 
+/* What is held is as it was, unless the library says that a fault ended the connection, which frees
+ * it: so the check comes after the reading. */
+static void check_held(cuframes_frame_t *held, int64_t pts, int *first)
+{
+    const bool fits = pattern_fits(cuframes_frame_data(held), SIZE, pts);
+    int err = 0;
+
+    if (DO(cuframes_frame_check(held)))
+        CHECK(fits);
+    if (!*first)
+        *first = err;
+}
+
 /* Takes the frame `pts`, whose contents must be right. */
 static bool get(cuframes_subscriber_t *reader, int64_t pts, int *first)
 {
@@ -58,7 +71,7 @@ static bool get(cuframes_subscriber_t *reader, int64_t pts, int *first)
         if (cuframes_frame_pts_ns(frame) != pts)
             FAIL("frame %lld instead of %lld", (long long)cuframes_frame_pts_ns(frame),
                  (long long)pts);
-        CHECK(pattern_fits(cuframes_frame_data(frame), SIZE, pts));
+        check_held(frame, pts, &err);
         cuframes_frame_release(frame);
     }
     if (!*first)
@@ -93,18 +106,6 @@ TEST(making_a_channel, .timeout_s = 120)
 }
 
 /* ---- sharing frames ---- */
-
-/* What is held is as it was, unless the library says that a fault ended the connection, which frees it. */
-static void check_held(cuframes_frame_t *held, int64_t pts, int *first)
-{
-    const bool fits = pattern_fits(cuframes_frame_data(held), SIZE, pts);
-    int err = 0;
-
-    if (DO(cuframes_frame_check(held)))
-        CHECK(fits);
-    if (!*first)
-        *first = err;
-}
 
 static void share_frames(cuframes_publisher_t *publisher, cuframes_subscriber_t *reader, int *first)
 {
