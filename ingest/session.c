@@ -238,7 +238,9 @@ static bool was_of_use(const struct run *run)
 static enum session_end end_of_file(struct run *run)
 {
     if (!was_of_use(run)) {
-        log_line(CUFRAMES_LOG_ERROR, "%s: no picture in it could be decoded", run->options->input);
+        log_line(CUFRAMES_LOG_ERROR,
+                 "%s: no picture in it could be decoded: it is not a video, or damaged",
+                 run->options->input);
         return SESSION_FAILED;
     }
     if (!run->options->loop)

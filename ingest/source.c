@@ -319,19 +319,22 @@ static AVRational rate_given(const struct options *options)
 static void say_rate(struct source *source)
 {
     const struct untimed *untimed = &source->untimed;
+    const bool by_demuxer = source->video && untimed_by_demuxer(source->format, source->video);
+    const bool given = rate_given(source->options).num > 0;
+    double rate;
 
-    if (!untimed->active || source->rate_said)
+    if ((!untimed->active && !by_demuxer) || source->rate_said)
         return;
     source->rate_said = true;
-    if (untimed->guessed)
+    rate = av_q2d(untimed->active ? untimed->rate : source->video->avg_frame_rate);
+    if (untimed->active ? untimed->guessed : !given)
         log_line(CUFRAMES_LOG_WARNING,
                  "the stream has no times and does not say its frame rate: they are counted as if "
                  "it were %g pictures a second; --input-option framerate=N says what it is",
-                 av_q2d(untimed->rate));
+                 rate);
     else
         log_line(CUFRAMES_LOG_INFO,
-                 "the stream has no times: they are counted at %g pictures a second",
-                 av_q2d(untimed->rate));
+                 "the stream has no times: they are counted at %g pictures a second", rate);
 }
 
 /* Reads what it takes to give times to a stream that has none. A failure after the first packet is

@@ -5,6 +5,11 @@
  */
 #include "untimed.h"
 
+#include <string.h>
+
+#include <libavutil/avstring.h>
+#include <libavutil/opt.h>
+
 #define ASSUMED_RATE 25
 /* Rates beyond are time bases in disguise. */
 #define HIGHEST_RATE 300
@@ -157,6 +162,29 @@ void untimed_begin(struct untimed *untimed, AVStream *video, AVRational rate)
     untimed->ticks = video->time_base;
     video->avg_frame_rate = video->r_frame_rate = untimed->rate;
     learn(untimed, video);
+}
+
+/* Whether no stream of a codec says how fast it is to be shown, or FFmpeg does not heed it. */
+static bool is_rateless(const AVInputFormat *format, enum AVCodecID id)
+{
+    const AVCodecDescriptor *codec = avcodec_descriptor_get(id);
+    const size_t length = strlen(format->name), suffix = strlen("_pipe");
+
+    /* Pictures in files: not all of their codecs are marked as such. */
+    if (av_strstart(format->name, "image2", NULL) ||
+        (length > suffix && strcmp(format->name + length - suffix, "_pipe") == 0))
+        return true;
+    return id == AV_CODEC_ID_AV1 || (codec && codec->props & AV_CODEC_PROP_INTRA_ONLY);
+}
+
+bool untimed_by_demuxer(const AVFormatContext *format, const AVStream *video)
+{
+    const AVClass *options = format->iformat->priv_class;
+
+    /* A device has the option too, and tells times. */
+    return options && options->category != AV_CLASS_CATEGORY_DEVICE_VIDEO_INPUT &&
+           av_opt_find(&options, "framerate", NULL, 0, AV_OPT_SEARCH_FAKE_OBJ) &&
+           is_rateless(format->iformat, video->codecpar->codec_id);
 }
 
 bool untimed_take(struct untimed *untimed, AVPacket *packet)

@@ -43,6 +43,10 @@ int untimed_keep(struct untimed *untimed, AVPacket *packet);
  */
 void untimed_begin(struct untimed *untimed, AVStream *video, AVRational rate);
 
+/* Whether FFmpeg counts the times of an input itself, at a rate that `video` cannot state: raw JPEG
+ * pictures, raw AV1, pixels, numbered pictures. It is video->avg_frame_rate, the user's or a guess. */
+bool untimed_by_demuxer(const AVFormatContext *format, const AVStream *video);
+
 /* The next packet that was read ahead; false if there is none. */
 bool untimed_take(struct untimed *untimed, AVPacket *packet);
 /* Gives a packet its times, if it has none. Once for each, in their order. */

@@ -3,6 +3,7 @@
 Files: real time, loops, the frame rate limit, slots that run out, damage, and what is no video.
 """
 import os
+import random
 import signal
 import time
 
@@ -118,13 +119,17 @@ class Files(IngestTest):
         text = self.path("a.txt")
         with open(text, "w", encoding="ascii") as file:
             file.write("This is no video.\n" * 500)
-        noise = self.path("a.mp4")
+        noise = self.path("a.mp4")  # the same each time: other noise may look like a format
         with open(noise, "wb") as file:
-            file.write(os.urandom(200000))
+            file.write(random.Random(1).randbytes(200000))
+        start = self.path("a.h264")  # its start codes are taken for a stream
+        with open(start, "wb") as file:
+            for nal in range(2000):
+                file.write(b"\0\0\1\x65" + random.Random(nal).randbytes(100))
         empty = self.path("empty.mkv")
         with open(empty, "wb"):
             pass
-        for path in (text, noise, empty):
+        for path in (text, noise, start, empty):
             with self.subTest(path=path):
                 self.assertIn("not a video", self.fails(path))
 

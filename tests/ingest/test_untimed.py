@@ -100,6 +100,20 @@ class Untimed(PacketTest):
         self.assertEqual([frame.pts_ns for frame in frames],
                          [i * FRAME_NS // 2 for i in range(50)])
 
+    def test_rates_that_no_stream_tells(self):
+        """FFmpeg's own guess, for formats whose times it counts itself, is said too."""
+        for name, codec, form in (
+                ("a.mjpeg", ["mjpeg", "-pix_fmt", "yuvj420p"], "mjpeg"),
+                ("%d.png", ["png", "-pix_fmt", "rgb24"], "image2"),
+                ("a.obu", ["libaom-av1", "-cpu-used", "8", "-pix_fmt", "yuv420p"], "obu")):
+            path = self.stream(name, *codec, rate="50", seconds=1)
+            for rate, step in (([], FRAME_NS),
+                               (["--input-option", "framerate=50"], FRAME_NS // 2)):
+                frames, _, err = self.log_all(path, "--input-format", form, *rate)
+                self.assertEqual([frame.pts_ns for frame in frames], [i * step for i in range(50)])
+                self.assertEqual("does not say its frame rate" in err, not rate, err)
+                self.assertIn("the stream has no times", err)
+
     def wait_for_packet(self, seq):
         self.wait_for(lambda: self.list_packets("--count", "1")[0][0]["seq"] >= seq,
                       f"packet {seq}")
