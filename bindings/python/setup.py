@@ -5,6 +5,7 @@ The command needs jansson, libpng, libjpeg and zlib to build. Where one of them 
 is without it, and "python -m cuframes" says so; with CUFRAMES_WHEEL_COMMAND=1 in the environment
 that is an error here, with 0 the command is left out.
 """
+import importlib.util
 import os
 import pathlib
 import re
@@ -33,13 +34,20 @@ OPTIONS = [
 
 
 def run(*words):
-    """A program of the system, or of an isolated build's packages."""
+    """A program of the system, or of an isolated build's packages.
+
+    An isolated build hides the system's Python packages from every Python that it starts, by
+    PYTHONPATH; a Meson of the system's needs them.
+    """
     name, *rest = map(str, words)
     found = shutil.which(name, path=os.pathsep.join(
         [os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
     if not found:
         sys.exit(f"setup.py: {name} is needed to build cuframes, and is not there")
-    subprocess.run([found, *rest], check=True)
+    environment = dict(os.environ)
+    if importlib.util.find_spec("mesonbuild") is None:
+        environment.pop("PYTHONPATH", None)
+    subprocess.run([found, *rest], check=True, env=environment)
 
 
 class Build(build_ext):

@@ -6,7 +6,9 @@ to core/ while one is made.
 """
 import contextlib
 import pathlib
+import re
 import shutil
+import subprocess
 
 from setuptools import build_meta
 from setuptools.build_meta import *  # noqa: F401,F403: the hooks that need nothing of their own
@@ -16,6 +18,7 @@ ROOT = HERE.parent.parent
 # What the library, the command and the extension are built from.
 FOLDERS = ("src", "include", "ingest", "tools", "bindings/python/native",
            "bindings/python/cuframes")
+MESON = (1, 0, 1)
 FILES = ("meson.build", "meson_options.txt", "COPYING", "bindings/python/meson.build")
 
 
@@ -49,6 +52,28 @@ def sources():
         yield
     finally:
         shutil.rmtree(core, ignore_errors=True)
+
+
+def system_has_meson():
+    """Whether there is a Meson on the PATH, and new enough."""
+    meson = shutil.which("meson")
+    if not meson:
+        return False
+    said = subprocess.run([meson, "--version"], capture_output=True, text=True, check=False)
+    version = re.match(r"(\d+)\.(\d+)\.(\d+)", said.stdout)
+    return version is not None and tuple(map(int, version.groups())) >= MESON
+
+
+def get_requires_for_build_wheel(config_settings=None):
+    needed = build_meta.get_requires_for_build_wheel(config_settings)
+    if not system_has_meson():
+        needed.append("meson>=" + ".".join(map(str, MESON)))
+    if not shutil.which("ninja"):
+        needed.append("ninja")
+    return needed
+
+
+get_requires_for_build_editable = get_requires_for_build_wheel
 
 
 def build_sdist(sdist_directory, config_settings=None):

@@ -13,6 +13,7 @@ import pytest
 import cuframes
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent
+WHEELS = pathlib.Path("/usr/share/python-wheels")  # Debian's python3-setuptools-whl, -wheel-whl
 BUILD = """
 import sys
 sys.path.insert(0, "build_tools")
@@ -32,6 +33,18 @@ def have(*modules):
     return all(importlib.util.find_spec(module) for module in modules)
 
 
+def copy_checkout(checkout):
+    """What the package is built from, as in a checkout; gives its folder there."""
+    copy = checkout / "bindings" / "python"
+    root = FOLDER.parent.parent
+    for folder in ("src", "include", "ingest", "tools"):
+        shutil.copytree(root / folder, checkout / folder)
+    for file in ("meson.build", "meson_options.txt", "COPYING"):
+        shutil.copy(root / file, checkout / file)
+    shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("build", "*.egg-info", "core"))
+    return copy
+
+
 def clean_environment():
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
@@ -40,13 +53,7 @@ def clean_environment():
 @pytest.mark.skipif(not have("setuptools", "wheel", "pip", "venv") or not shutil.which("meson"),
                     reason="setuptools, wheel, pip, venv or Meson is missing")
 def test_sdist_wheel_and_an_environment_with_nothing_else(tmp_path):
-    copy = tmp_path / "checkout" / "bindings" / "python"
-    root = FOLDER.parent.parent
-    for folder in ("src", "include", "ingest", "tools"):
-        shutil.copytree(root / folder, copy.parent.parent / folder)
-    for file in ("meson.build", "meson_options.txt", "COPYING"):
-        shutil.copy(root / file, copy.parent.parent / file)
-    shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("build", "*.egg-info", "core"))
+    copy = copy_checkout(tmp_path / "checkout")
     environment = clean_environment()
 
     run(sys.executable, "-c", BUILD, "build_sdist", tmp_path, cwd=copy, env=environment)
@@ -88,6 +95,24 @@ def test_sdist_wheel_and_an_environment_with_nothing_else(tmp_path):
         ingest = subprocess.run([python, "-m", "cuframes", "ingest", "x"], capture_output=True,
                                 text=True, env=environment)
         assert ingest.returncode == 1 and "Python package" in ingest.stderr
+
+
+@pytest.mark.time_limit(280)
+@pytest.mark.skipif(not all(list(WHEELS.glob(f"{name}-*.whl")) for name in ("setuptools", "wheel"))
+                    or not shutil.which("meson") or not shutil.which("ninja"),
+                    reason="Debian's wheels of setuptools and wheel, Meson or Ninja is missing")
+@pytest.mark.parametrize("editable", [False, True])
+def test_an_isolated_build(tmp_path, editable):
+    """pip makes an environment for the build, of Debian's wheels, which sees no other package."""
+    copy = copy_checkout(tmp_path / "checkout")
+    environment = clean_environment() | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(WHEELS)}
+    run(sys.executable, "-m", "venv", tmp_path / "venv", env=environment)
+    python = tmp_path / "venv" / "bin" / "python"
+    words = ("--editable", copy) if editable else (copy,)
+    run(python, "-m", "pip", "install", *words, env=environment)
+    said = run(python, "-c", "import cuframes; print(cuframes.version_string())", env=environment,
+               cwd=tmp_path)
+    assert said == f"{cuframes.version_string()}\n"
 
 
 @pytest.mark.skipif((pathlib.Path(cuframes.__file__).parent / "cuframes").exists(),
