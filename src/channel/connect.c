@@ -17,7 +17,7 @@
 /* Between two questions whether to go on. */
 #define ASK_MS 50
 /* Between two tries while the publisher's queue of connections is full. */
-#define CROWDED_MS 10
+#define CROWDED_MS 2
 
 struct patience {
     const cuframes_connect_options_t *options; /* never NULL */

@@ -15,6 +15,7 @@
 
 #include "base/fork.h"
 #include "base/log_limit.h"
+#include "base/rate_limit.h"
 #include "channel/completion.h"
 #include "channel/external.h"
 #include "channel/generation.h"
@@ -120,6 +121,9 @@ struct cuframes_publisher {
     uint32_t visitors;
     uint32_t names_made;
     struct cf_log_limit refusals;
+    struct cf_rate_limit arrivals;
+    bool crowded; /* nobody is let in until `arrivals` allows it */
+    struct cf_log_limit crowds;
 };
 
 /* publisher.c */
@@ -172,6 +176,14 @@ int cf_wait_for_followers(cuframes_publisher_t *publisher, int64_t *deadline, bo
 void cf_wait_for_last_followers(cuframes_publisher_t *publisher);
 /* Wakes those who wait. */
 void cf_wait_progress(cuframes_publisher_t *publisher);
+
+/* arrivals.c */
+void cf_arrivals_init(cuframes_publisher_t *publisher);
+/* Whether another connection may be taken; each is to be counted in `arrivals`. If not, the listening
+ * socket is left alone until cf_arrivals_due() says otherwise. */
+bool cf_arrivals_may(cuframes_publisher_t *publisher);
+/* Goes on when it is time. Returns when to look again, or CF_NEVER. */
+int64_t cf_arrivals_due(cuframes_publisher_t *publisher);
 
 /* clients.c; all under the lock but the making of what is new. */
 int cf_page_create(uint64_t cursor, struct cf_page **page);

@@ -26,7 +26,7 @@
 #define SUFFIX_SIZE (sizeof(SUFFIX) - 1)
 /* Keys for which there is room in a new list. */
 #define FIRST_CAPACITY   64
-#define CONNECT_RETRY_NS (10 * CF_NS_PER_MS)
+#define CONNECT_RETRY_NS (2 * CF_NS_PER_MS)
 
 bool cf_socket_name_key(const char *name, char key[CUFRAMES_KEY_MAX + 1])
 {

@@ -378,11 +378,12 @@ static void refuse_for_lack_of_descriptors(cuframes_publisher_t *publisher)
 static void accept_connections(cuframes_publisher_t *publisher)
 {
     /* A bounded number at a time, so that those who are attached are heard too. */
-    for (int i = 0; i < EVENTS_AT_ONCE; i++) {
+    for (int i = 0; i < EVENTS_AT_ONCE && cf_arrivals_may(publisher); i++) {
         struct cf_fork_guard newborn;
         int socket = cf_fork_guard_accept(&newborn, publisher->endpoint.socket);
 
         if (socket >= 0) {
+            cf_rate_limit_count(&publisher->arrivals);
             add_connection(publisher, socket, false);
         } else if (errno == EMFILE || errno == ENFILE) {
             refuse_for_lack_of_descriptors(publisher);
@@ -507,6 +508,13 @@ static bool stopping(cuframes_publisher_t *publisher)
     return stop;
 }
 
+static int64_t earliest(int64_t a, int64_t b, int64_t c)
+{
+    if (b < a)
+        a = b;
+    return c < a ? c : a;
+}
+
 static void *serve(void *arg)
 {
     cuframes_publisher_t *publisher = arg;
@@ -515,7 +523,8 @@ static void *serve(void *arg)
     while (!stopping(publisher)) {
         int64_t silent = close_silent(publisher);
         int64_t unsaid = say_refusals_when_due(publisher);
-        int64_t deadline = silent < unsaid ? silent : unsaid;
+        int64_t crowded = cf_arrivals_due(publisher);
+        int64_t deadline = earliest(silent, unsaid, crowded);
         int timeout = deadline == CF_NEVER ? -1 : cf_poll_ms(deadline, CF_SILENCE_MS);
         int n = epoll_wait(publisher->epoll, events, EVENTS_AT_ONCE, timeout);
 
@@ -547,6 +556,7 @@ static int open_descriptors(cuframes_publisher_t *publisher)
 {
     int err;
 
+    cf_arrivals_init(publisher);
     publisher->epoll = cf_sys.epoll_create1(EPOLL_CLOEXEC);
     if (publisher->epoll < 0)
         return cf_fail_errno(errno, "cannot make the service thread's epoll descriptor");

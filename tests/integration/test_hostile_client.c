@@ -267,6 +267,21 @@ TEST(silent_connections_do_not_keep_others_out, .timeout_s = 40)
     end(&s);
 }
 
+TEST(flood_of_connections_is_let_in_at_a_bounded_rate)
+{
+    /* What is let in at once, and what the kernel keeps; of the others 10000 a second. */
+    enum { AT_ONCE = 512, QUEUE = 1024 + 1, REST = 3000, COUNT = AT_ONCE + QUEUE + REST };
+    struct scene s = begin();
+    const int64_t start = cuframes_now_ns();
+
+    for (int i = 0; i < COUNT; i++)
+        close(CHECK_SYS(raw_connect("cam", SOCK_SEQPACKET)));
+    CHECK_GE(cuframes_now_ns() - start, REST * INT64_C(100000) - 4000000);
+    cuframes_subscriber_destroy(make_reader("cam", CUFRAMES_MODE_NEWEST_ONLY));
+    check_honest(&s);
+    end(&s);
+}
+
 TEST(watchers_do_not_keep_others_out)
 {
     struct scene s = begin();

@@ -26,6 +26,7 @@
 #define ROUNDS      3
 #define MOST_ROUNDS 1000
 #define PACE_US     700
+#define BEGIN_US    50000 /* after which attackers have done what they can do only at first */
 #define ATTACKERS   2
 #define SILENT      1000
 /* What the publisher may have at once besides its own: connections that are no subscribers. */
@@ -450,6 +451,7 @@ static struct result measure(const struct attack *attack)
         CHECK_HEAR(&processes[i], 0);
     }
     look_at_cost(&before);
+    usleep(BEGIN_US);
     publish_all(publisher, &result.cost);
     atomic_store(&board->stop, 1);
     test_join(&honest);
