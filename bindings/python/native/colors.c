@@ -14,9 +14,11 @@
 
 /* Pixels of a block; even. */
 #define BLOCK 512
+/* In the scale of terms. */
+#define HALF_STEP 16
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define VECTORS __attribute__((target_clones("avx2", "ssse3", "default")))
+#if defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 11)
+#define VECTORS __attribute__((target_clones("arch=x86-64-v4", "avx2", "ssse3", "default")))
 #else
 #define VECTORS
 #endif
@@ -118,9 +120,10 @@ INLINE int16_t mul(int16_t a, int16_t b)
     return (int16_t)((((int32_t)a * b >> 14) + 1) >> 1);
 }
 
+/* Of 1/32 steps, half a step added. */
 INLINE uint8_t clip(int32_t value)
 {
-    int16_t step = (int16_t)((int16_t)(value + 16) >> 5);
+    int16_t step = (int16_t)((int16_t)value >> 5);
 
     step = step < 0 ? 0 : step;
     return (uint8_t)(step > 255 ? 255 : step);
@@ -129,13 +132,13 @@ INLINE uint8_t clip(int32_t value)
 INLINE void load_luma8(struct block *b, const uint8_t *in, int n, const struct coefficients *c)
 {
     for (int i = 0; i < n; i++)
-        b->luma[i] = mul((int16_t)(in[i] * 64 - c->luma_offset), c->luma);
+        b->luma[i] = (int16_t)(mul((int16_t)(in[i] * 64 - c->luma_offset), c->luma) + HALF_STEP);
 }
 
 INLINE void load_luma10(struct block *b, const uint16_t *in, int n, const struct coefficients *c)
 {
     for (int i = 0; i < n; i++)
-        b->luma[i] = mul((int16_t)((in[i] >> 2) - c->luma_offset), c->luma);
+        b->luma[i] = (int16_t)(mul((int16_t)((in[i] >> 2) - c->luma_offset), c->luma) + HALF_STEP);
 }
 
 INLINE void load_chroma8(int16_t *to, const uint8_t *in, int n)
@@ -220,54 +223,75 @@ INLINE const uint8_t *row_of(const struct pycf_picture *picture, int plane, int 
     return (const uint8_t *)p->data + (size_t)p->pitch * (size_t)row;
 }
 
-/* `n` pixels from column `x` of a row, as colour. x is even. */
-VECTORS static void yuv_block(const struct pycf_picture *picture, const struct coefficients *c,
-                              enum pycf_order order, struct block *b, int row, int x, int n,
-                              uint8_t *out)
+INLINE void load_luma(const struct pycf_picture *picture, const struct coefficients *c,
+                      struct block *b, int row, int x, int n)
 {
-    int half = x / 2, pairs = (n + 1) / 2;
+    const uint8_t *in = row_of(picture, 0, row);
+
+    if (picture->format == CUFRAMES_FORMAT_P010)
+        load_luma10(b, (const uint16_t *)(const void *)in + x, n, c);
+    else
+        load_luma8(b, in + x, n, c);
+}
+
+/* What chroma adds, for the rows that share it. */
+INLINE void load_terms(const struct pycf_picture *picture, const struct coefficients *c,
+                       struct block *b, int row, int x, int n)
+{
+    const int half = x / 2, pairs = (n + 1) / 2;
 
     switch (picture->format) {
     case CUFRAMES_FORMAT_NV12:
-        load_luma8(b, row_of(picture, 0, row) + x, n, c);
         load_pairs8(b, row_of(picture, 1, row / 2) + x, pairs);
         terms_of_pairs(b, pairs, c);
         break;
     case CUFRAMES_FORMAT_YUV420P:
-        load_luma8(b, row_of(picture, 0, row) + x, n, c);
         load_chroma8(b->u, row_of(picture, 1, row / 2) + half, pairs);
         load_chroma8(b->v, row_of(picture, 2, row / 2) + half, pairs);
         terms_of_pairs(b, pairs, c);
         break;
     case CUFRAMES_FORMAT_P010:
-        load_luma10(b, (const uint16_t *)(const void *)row_of(picture, 0, row) + x, n, c);
         load_pairs10(b, (const uint16_t *)(const void *)row_of(picture, 1, row / 2) + x, pairs);
         terms_of_pairs(b, pairs, c);
         break;
     default:
-        load_luma8(b, row_of(picture, 0, row) + x, n, c);
         load_chroma8(b->u, row_of(picture, 1, row) + x, n);
         load_chroma8(b->v, row_of(picture, 2, row) + x, n);
         terms(b, n, c);
         break;
     }
-    pixels(b, n);
-    store(b, order, out + (size_t)x * 3, n);
+}
+
+/* `n` pixels from column `x` of one row, or of two that share their chroma, as colour. x is even,
+ * and so is the first of two rows. */
+VECTORS static void yuv_block(const struct pycf_picture *picture, const struct coefficients *c,
+                              enum pycf_order order, struct block *b, int row, int rows, int x,
+                              int n, uint8_t *out, size_t pitch)
+{
+    load_terms(picture, c, b, row, x, n);
+    for (int i = 0; i < rows; i++) {
+        load_luma(picture, c, b, row + i, x, n);
+        pixels(b, n);
+        store(b, order, out + (size_t)(row + i) * pitch + (size_t)x * 3, n);
+    }
 }
 
 static bool convert_yuv(const struct pycf_picture *picture, enum pycf_order order, uint8_t *out,
                         size_t pitch)
 {
+    const int at_once = picture->format == CUFRAMES_FORMAT_YUV444P ? 1 : 2;
     struct coefficients c;
     struct block b;
 
     if (!coefficients_of(picture, &c))
         return false;
-    for (int row = 0; row < picture->height; row++)
+    for (int row = 0; row < picture->height; row += at_once) {
+        const int left = picture->height - row, rows = left < at_once ? left : at_once;
+
         for (int x = 0; x < picture->width; x += BLOCK)
-            yuv_block(picture, &c, order, &b, row, x,
-                      picture->width - x < BLOCK ? picture->width - x : BLOCK,
-                      out + (size_t)row * pitch);
+            yuv_block(picture, &c, order, &b, row, rows, x,
+                      picture->width - x < BLOCK ? picture->width - x : BLOCK, out, pitch);
+    }
     return true;
 }
 
@@ -280,10 +304,10 @@ VECTORS static void luma_row(const struct pycf_picture *picture, const struct co
 
     if (picture->format == CUFRAMES_FORMAT_P010)
         for (int i = 0; i < picture->width; i++)
-            out[i] = clip(mul((int16_t)((wide[i] >> 2) - c->luma_offset), c->luma));
+            out[i] = clip(mul((int16_t)((wide[i] >> 2) - c->luma_offset), c->luma) + HALF_STEP);
     else
         for (int i = 0; i < picture->width; i++)
-            out[i] = clip(mul((int16_t)(in[i] * 64 - c->luma_offset), c->luma));
+            out[i] = clip(mul((int16_t)(in[i] * 64 - c->luma_offset), c->luma) + HALF_STEP);
 }
 
 static bool convert_luma(const struct pycf_picture *picture, uint8_t *out, size_t pitch)
