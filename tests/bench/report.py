@@ -263,9 +263,9 @@ def packets_table(r):
             pair = one[side]
             row += [us(pair["packet"]["p50_ns"]), us(pair["memcpy"]["p50_ns"]),
                     f"{pair['ratio_to_memcpy']:.2f}"]
-        rows.append((*row, one["read"]["packet"]["samples"]))
+        rows.append((*row, one["read"]["packet"]["samples"], ns(one["cache_line"]["p50_ns"])))
     return table(["packet", "readers", "publish, µs", "memcpy, µs", "ratio", "read, µs",
-                  "memcpy, µs", "ratio", "packets read"], rows)
+                  "memcpy, µs", "ratio", "packets read", "a line, ns"], rows)
 
 
 def group_fds_text(r):

@@ -25,6 +25,7 @@
 #define LARGEST      (1U << 20)
 #define MOST_READERS 64
 #define MOST_SAMPLES 8192
+#define PINGS        100 /* before each case */
 #define QUICK_ROUNDS 6
 #define FULL_ROUNDS  400
 /* Rounds with many large packets take long: so many bytes are read in one case, at most. */
@@ -33,7 +34,7 @@
 static const uint32_t sizes[] = {1 << 10, 32 << 10, LARGEST};
 static const uint32_t readers[] = {1, 8, MOST_READERS};
 
-enum { SIZES = 3, READERS = 3, CASES = SIZES * READERS };
+enum { SIZES = 3, READERS = 3, CASES = SIZES * READERS, PING = CASES };
 
 /* What the reading process measured in one case. */
 struct reading {
@@ -43,9 +44,11 @@ struct reading {
 
 struct shared {
     const struct bench *bench;
-    _Atomic uint32_t turn; /* odd: a packet is there; even: the readers have it */
-    _Atomic uint32_t current;
-    _Atomic uint32_t counts; /* 0 while the ring is gone through for the first time */
+    _Atomic uint32_t turn;    /* odd: a packet is there; even: the readers have it */
+    _Atomic uint32_t current; /* case, or PING */
+    _Atomic uint32_t ball;    /* see worker_ping_ns() */
+    _Atomic uint32_t pinged;  /* has had all its answers */
+    _Atomic uint32_t counts;  /* 0 while the ring is gone through for the first time */
     _Atomic uint32_t failed;
     uint64_t place; /* of the newest packet's bytes in `area` */
     struct reading readings[CASES];
@@ -54,7 +57,7 @@ struct shared {
 
 struct measured {
     cuframes_publisher_t *publisher;
-    struct samples packet, copy;
+    struct samples packet, copy, line;
 };
 
 static uint32_t size_of(uint32_t index)
@@ -159,6 +162,12 @@ static bool open_readers(const struct bench *bench,
     return true;
 }
 
+static void echo(struct shared *shared)
+{
+    while (!atomic_load(&shared->pinged))
+        worker_echo(&shared->ball);
+}
+
 /* Reads until its parent ends it. */
 static void read_turns(struct shared *shared, cuframes_subscriber_t *list[CASES][MOST_READERS],
                        uint8_t *buffers)
@@ -169,7 +178,9 @@ static void read_turns(struct shared *shared, cuframes_subscriber_t *list[CASES]
         while (!worker_spin(&shared->turn, turn))
             ;
         index = atomic_load(&shared->current);
-        if (!read_turn(shared, index, list[index], buffers))
+        if (index == PING)
+            echo(shared);
+        else if (!read_turn(shared, index, list[index], buffers))
             atomic_store(&shared->failed, 1);
         atomic_store_explicit(&shared->turn, turn + 1, memory_order_release);
     }
@@ -225,24 +236,46 @@ static bool measure_round(struct shared *shared, struct measured *m, const uint8
     return true;
 }
 
+/* Lets the readers have their turn. */
+static bool give_turn(struct shared *shared)
+{
+    const uint32_t turn = atomic_load(&shared->turn);
+
+    atomic_store_explicit(&shared->turn, turn + 1, memory_order_release);
+    return worker_spin(&shared->turn, turn + 2);
+}
+
+/* What it takes to bring a line from one process to the other: hypervisors move cores. */
+static bool measure_line(struct shared *shared, struct samples *line)
+{
+    const uint32_t turn = atomic_load(&shared->turn);
+
+    atomic_store(&shared->current, PING);
+    atomic_store(&shared->pinged, 0);
+    atomic_store_explicit(&shared->turn, turn + 1, memory_order_release);
+    for (int i = 0; i < PINGS; i++)
+        samples_add(line, worker_ping_ns(&shared->ball));
+    atomic_store(&shared->pinged, 1);
+    return worker_spin(&shared->turn, turn + 2);
+}
+
 static bool measure_case(struct shared *shared, uint32_t index, struct measured *m,
                          const uint8_t *bytes)
 {
     const uint32_t first = RING_SIZE / size_of(index);
     const uint32_t rounds = first + rounds_of(shared->bench, index);
+    bool heard = measure_line(shared, &m->line);
 
     atomic_store(&shared->current, index);
-    for (uint32_t round = 0; round < rounds && !stop_requested(); round++) {
-        uint32_t turn = atomic_load(&shared->turn);
-
+    for (uint32_t round = 0; heard && round < rounds && !stop_requested(); round++) {
         atomic_store(&shared->counts, round >= first);
         if (!measure_round(shared, m, bytes, size_of(index), round))
             return false;
-        atomic_store_explicit(&shared->turn, turn + 1, memory_order_release);
-        if (!worker_spin(&shared->turn, turn + 2) || atomic_load(&shared->failed)) {
-            report("the readers of packets do not read");
-            return false;
-        }
+        heard = give_turn(shared) && !atomic_load(&shared->failed);
+    }
+    if (!heard) {
+        report("the readers of packets do not read");
+        return false;
     }
     return !stop_requested();
 }
@@ -256,7 +289,7 @@ static bool open_case(const struct bench *bench, uint32_t index, struct measured
     int err;
 
     if (!samples_init(&m->packet, rounds_of(bench, index)) ||
-        !samples_init(&m->copy, rounds_of(bench, index)))
+        !samples_init(&m->copy, rounds_of(bench, index)) || !samples_init(&m->line, PINGS))
         return false;
     key_of(index, key);
     err = cuframes_publisher_create(&config, &m->publisher);
@@ -315,10 +348,11 @@ static json_t *describe(const struct shared *shared, struct measured *all)
     json_t *list = json_array();
 
     for (uint32_t i = 0; i < CASES; i++)
-        json_array_append_new(list, json_pack("{s:i, s:i, s:o, s:o}", "bytes", (int)size_of(i),
+        json_array_append_new(list, json_pack("{s:i, s:i, s:o, s:o, s:o}", "bytes", (int)size_of(i),
                                               "readers", (int)readers_of(i), "publish",
                                               describe_pair(&all[i].packet, &all[i].copy), "read",
-                                              describe_reading(&shared->readings[i])));
+                                              describe_reading(&shared->readings[i]), "cache_line",
+                                              samples_json(&all[i].line)));
     return list;
 }
 
@@ -358,6 +392,7 @@ int bench_packets(const struct bench *bench, json_t **result)
         cuframes_publisher_destroy(all[i].publisher);
         samples_fini(&all[i].packet);
         samples_fini(&all[i].copy);
+        samples_fini(&all[i].line);
     }
     worker_memory_free(shared, sizeof(*shared));
     return good ? TOOL_DONE : TOOL_FAILED;
