@@ -27,7 +27,7 @@ def targets(r):
          f"{view:.2f} µs", view <= 2),
     ]
     if python["colours"]:
-        ratio = python["colours"]["bt601_ratio"]
+        ratio = max(python["colours"][f"{matrix}_ratio"] for matrix in ("bt601", "bt709"))
         rows.append(("python_colours", "Python: bgr(), to OpenCV's conversion alone", "1.20 times",
                      f"{ratio:.2f} times", ratio <= 1.2))
     return rows

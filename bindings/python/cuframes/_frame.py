@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import functools
 import json
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from . import _cuframes, _png
@@ -28,6 +30,13 @@ def _cv2() -> Any:
     except ImportError:
         return None
     return cv2
+
+
+def _threads() -> int:
+    """How many threads a conversion may use: OpenCV's number where the program has OpenCV, else one
+    for each core that the process may use."""
+    cv2 = sys.modules.get("cv2")
+    return cv2.getNumThreads() if cv2 else len(os.sched_getaffinity(0))
 
 
 # Conversions by which OpenCV gives the right colours: its YUV is BT.601 with limited range alone.
@@ -137,7 +146,7 @@ class Frame(_cuframes.Frame):
             out = numpy.empty(shape, numpy.uint8)
         here = self if self.device == "cpu" else self.copy()
         if not here._through_cv2(order, out, shape):
-            _cuframes._convert(here, order, out)
+            _cuframes._convert(here, order, out, _threads())
         return out
 
     def _through_cv2(self, order: int, out: Any, shape: tuple[int, ...]) -> bool:

@@ -216,6 +216,12 @@ INLINE void store(const struct block *b, enum pycf_order order, uint8_t *out, in
 
 /* ---- rows ---- */
 
+struct rows {
+    int first, end;
+    uint8_t *out; /* of the picture's first row */
+    size_t pitch;
+};
+
 INLINE const uint8_t *row_of(const struct pycf_picture *picture, int plane, int row)
 {
     const struct cuframes_plane *p = &picture->planes[plane];
@@ -276,8 +282,8 @@ VECTORS static void yuv_block(const struct pycf_picture *picture, const struct c
     }
 }
 
-static bool convert_yuv(const struct pycf_picture *picture, enum pycf_order order, uint8_t *out,
-                        size_t pitch)
+static bool convert_yuv(const struct pycf_picture *picture, enum pycf_order order,
+                        const struct rows *rows)
 {
     const int at_once = picture->format == CUFRAMES_FORMAT_YUV444P ? 1 : 2;
     struct coefficients c;
@@ -285,12 +291,13 @@ static bool convert_yuv(const struct pycf_picture *picture, enum pycf_order orde
 
     if (!coefficients_of(picture, &c))
         return false;
-    for (int row = 0; row < picture->height; row += at_once) {
-        const int left = picture->height - row, rows = left < at_once ? left : at_once;
+    for (int row = rows->first; row < rows->end; row += at_once) {
+        const int left = rows->end - row, now = left < at_once ? left : at_once;
 
         for (int x = 0; x < picture->width; x += BLOCK)
-            yuv_block(picture, &c, order, &b, row, rows, x,
-                      picture->width - x < BLOCK ? picture->width - x : BLOCK, out, pitch);
+            yuv_block(picture, &c, order, &b, row, now, x,
+                      picture->width - x < BLOCK ? picture->width - x : BLOCK, rows->out,
+                      rows->pitch);
     }
     return true;
 }
@@ -310,14 +317,14 @@ VECTORS static void luma_row(const struct pycf_picture *picture, const struct co
             out[i] = clip(mul((int16_t)(in[i] * 64 - c->luma_offset), c->luma) + HALF_STEP);
 }
 
-static bool convert_luma(const struct pycf_picture *picture, uint8_t *out, size_t pitch)
+static bool convert_luma(const struct pycf_picture *picture, const struct rows *rows)
 {
     struct coefficients c;
 
     if (!coefficients_of(picture, &c))
         return false;
-    for (int row = 0; row < picture->height; row++)
-        luma_row(picture, &c, row, out + (size_t)row * pitch);
+    for (int row = rows->first; row < rows->end; row++)
+        luma_row(picture, &c, row, rows->out + (size_t)row * rows->pitch);
     return true;
 }
 
@@ -348,10 +355,10 @@ static void gray_row(const struct pycf_picture *picture, int row, int step, uint
     }
 }
 
-static void convert_gray(const struct pycf_picture *picture, int step, uint8_t *out, size_t pitch)
+static void convert_gray(const struct pycf_picture *picture, int step, const struct rows *rows)
 {
-    for (int row = 0; row < picture->height; row++)
-        gray_row(picture, row, step, out + (size_t)row * pitch);
+    for (int row = rows->first; row < rows->end; row++)
+        gray_row(picture, row, step, rows->out + (size_t)row * rows->pitch);
 }
 
 /* ---- RGB in its orders ---- */
@@ -386,28 +393,30 @@ VECTORS static void rgb_row(const uint8_t *in, int step, bool is_rgb, enum pycf_
         swap_row(in, 4, is_rgb != (order == PYCF_RGB), out, n);
 }
 
-static void convert_rgb(const struct pycf_picture *picture, enum pycf_order order, uint8_t *out,
-                        size_t pitch)
+static void convert_rgb(const struct pycf_picture *picture, enum pycf_order order,
+                        const struct rows *rows)
 {
     bool is_rgb = picture->format == CUFRAMES_FORMAT_RGB || picture->format == CUFRAMES_FORMAT_RGBA;
     int step =
         picture->format == CUFRAMES_FORMAT_RGB || picture->format == CUFRAMES_FORMAT_BGR ? 3 : 4;
 
-    for (int row = 0; row < picture->height; row++)
-        rgb_row(row_of(picture, 0, row), step, is_rgb, order, out + (size_t)row * pitch,
+    for (int row = rows->first; row < rows->end; row++)
+        rgb_row(row_of(picture, 0, row), step, is_rgb, order, rows->out + (size_t)row * rows->pitch,
                 picture->width);
 }
 
-bool pycf_convert(const struct pycf_picture *picture, enum pycf_order order, uint8_t *out,
-                  size_t pitch)
+bool pycf_convert_rows(const struct pycf_picture *picture, enum pycf_order order, uint8_t *out,
+                       size_t pitch, int first, int end)
 {
+    const struct rows rows = {first, end, out, pitch};
+
     if (picture->format == CUFRAMES_FORMAT_GRAYSCALE || picture->format == CUFRAMES_FORMAT_GRAY16)
-        convert_gray(picture, order == PYCF_GRAY ? 1 : 3, out, pitch);
+        convert_gray(picture, order == PYCF_GRAY ? 1 : 3, &rows);
     else if (!is_yuv(picture->format))
-        convert_rgb(picture, order, out, pitch);
+        convert_rgb(picture, order, &rows);
     else if (order == PYCF_GRAY)
-        return convert_luma(picture, out, pitch);
+        return convert_luma(picture, &rows);
     else
-        return convert_yuv(picture, order, out, pitch);
+        return convert_yuv(picture, order, &rows);
     return true;
 }

@@ -18,8 +18,12 @@ int pycf_matrix_of(const struct pycf_picture *picture);
 bool pycf_is_limited(const struct pycf_picture *picture);
 
 /*
- * Writes the whole picture, which is in host memory, to `out`, rows `pitch` bytes apart. False for
- * a matrix that is no weighted sum of red, green and blue.
+ * Writes rows `first`, which is even, up to `end` of the picture, which is in host memory, to where
+ * they are in `out`, rows `pitch` bytes apart. False for a matrix that is no weighted sum of red,
+ * green and blue.
  */
+bool pycf_convert_rows(const struct pycf_picture *picture, enum pycf_order order, uint8_t *out,
+                       size_t pitch, int first, int end);
+/* All of them; a large picture by up to so many threads, the caller's among them. */
 bool pycf_convert(const struct pycf_picture *picture, enum pycf_order order, uint8_t *out,
-                  size_t pitch);
+                  size_t pitch, int threads);

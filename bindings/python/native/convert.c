@@ -30,7 +30,7 @@ static bool check_out(const Py_buffer *out, const struct pycf_picture *picture, 
 }
 
 static PyObject *convert_owner(struct pycf_owner *owner, enum pycf_order order,
-                               const Py_buffer *out)
+                               const Py_buffer *out, int threads)
 {
     bool done;
 
@@ -38,7 +38,7 @@ static PyObject *convert_owner(struct pycf_owner *owner, enum pycf_order order,
         return NULL;
     pycf_owner_begin_view(owner, NULL);
     Py_BEGIN_ALLOW_THREADS done =
-        pycf_convert(&owner->picture, order, out->buf, (size_t)out->strides[0]);
+        pycf_convert(&owner->picture, order, out->buf, (size_t)out->strides[0], threads);
     Py_END_ALLOW_THREADS pycf_owner_end_view(owner);
     if (!done)
         return pycf_raise_text(CUFRAMES_ERR_FORMAT,
@@ -66,10 +66,10 @@ static PyObject *convert(PyObject *module, PyObject *args)
     PyObject *frame, *target, *result;
     struct pycf_owner *owner;
     Py_buffer out;
-    int order;
+    int order, threads;
 
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!iO", pycf_state.base_frame, &frame, &order, &target))
+    if (!PyArg_ParseTuple(args, "O!iOi", pycf_state.base_frame, &frame, &order, &target, &threads))
         return NULL;
     owner = (struct pycf_owner *)frame;
     if (owner->released)
@@ -79,7 +79,7 @@ static PyObject *convert(PyObject *module, PyObject *args)
                                "this frame is in GPU memory: convert a copy() of it");
     if (PyObject_GetBuffer(target, &out, PyBUF_WRITABLE | PyBUF_STRIDES) < 0)
         return refuse_out(target);
-    result = convert_owner(owner, (enum pycf_order)order, &out);
+    result = convert_owner(owner, (enum pycf_order)order, &out, threads);
     PyBuffer_Release(&out);
     return result;
 }

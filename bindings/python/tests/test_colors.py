@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """bgr(), rgb() and gray() of every format, matrix and range, against the formulas in floating point."""
 import io
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -52,11 +54,11 @@ def reference(frame, matrix, limited):
     return np.clip(np.stack([r, g, b], 2) * 255, 0, 255), np.clip(y * 255, 0, 255)
 
 
-def convert(frame, order):
+def convert(frame, order, threads=1):
     """The package's own conversion, also where OpenCV would be asked."""
     shape = (frame.height, frame.width) + ((3,) if order != "gray" else ())
     out = np.zeros(shape, np.uint8)
-    _cuframes._convert(frame, ORDERS[order], out)
+    _cuframes._convert(frame, ORDERS[order], out, threads)
     return out
 
 
@@ -96,6 +98,43 @@ def test_odd_sizes(format, size):
         frame = next(sub)
         check(frame, 6, True, True)
         check(frame, 6, True, False)
+
+
+@pytest.mark.parametrize("format", ["nv12", "yuv420p", "p010", "yuv444p", "rgb", "bgra", "gray"])
+@pytest.mark.parametrize("size", [(1920, 1080), (1283, 723), (16384, 33), (16001, 119)])
+def test_several_threads_make_the_same_picture(format, size):
+    with cuframes.Publisher("cam", *size, format) as pub, \
+            cuframes.open("cam", timeout=5) as sub:
+        with pub.frame() as buf:
+            for array in buf.numpy():
+                array[...] = np.random.default_rng(7).integers(0, 255, array.shape)
+        frame = next(sub)
+        running = len(os.listdir("/proc/self/task"))
+        for order in ORDERS:
+            one = convert(frame, order)
+            for threads in (0, 2, 3, 8, 1000):
+                assert np.array_equal(convert(frame, order, threads), one)
+        assert len(os.listdir("/proc/self/task")) == running
+
+
+def test_opencv_says_how_many_threads(monkeypatch):
+    cv2 = pytest.importorskip("cv2")
+    asked = []
+    monkeypatch.setattr(_cuframes, "_convert", lambda *words: asked.append(words[-1]))
+    before = cv2.getNumThreads()
+    try:
+        with cuframes.Publisher("cam", 64, 48, "nv12", color="bt709") as pub, \
+                cuframes.open("cam", timeout=5) as sub:
+            pub.send(picture_of("nv12"))
+            frame = next(sub)
+            for threads in (1, 2):
+                cv2.setNumThreads(threads)
+                frame.bgr()
+            monkeypatch.delitem(sys.modules, "cv2")
+            frame.bgr()
+    finally:
+        cv2.setNumThreads(before)
+    assert asked == [1, 2, len(os.sched_getaffinity(0))]
 
 
 @pytest.mark.parametrize("size,matrix", [((640, 480), 6), ((1280, 720), 1), ((720, 578), 1)])
