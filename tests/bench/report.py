@@ -231,6 +231,10 @@ def sharing_table(r):
                   "latency median, µs", "p99, µs"], rows)
 
 
+def lines_text(r):
+    return ", ".join(ns(line) for line in r["lines_ns"]) + " ns"
+
+
 def line_text(r):
     line = r["library"]["publish"]["cache_line"]
     return (f"A cache line took {ns(line['p50_ns'])} ns from one of these processes to the other in "
@@ -340,7 +344,7 @@ def main():
     parts.update({function.__name__.upper(): function for function in (
         targets_table, machine_table, wake_table, publish_table, hold_table, calls_text,
         attach_table, decoding_text, decoding_table, ffmpeg_read_table, recording_text,
-        recording_table, sharing_table, sharing_missing, line_text, barrier_table,
+        recording_table, sharing_table, sharing_missing, line_text, lines_text, barrier_table,
         all_gather_table, group_fds_text, packets_table, python_report.python_section)})
     page = re.sub(r"@([A-Z_]+)@", lambda match: parts[match.group(1)](r), page)
     write_plots(r, directory)
