@@ -24,8 +24,11 @@ static void watch(cuframes_publisher_t *publisher, bool on)
 {
     struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.ptr = &publisher->endpoint};
 
-    publisher->crowded = !on;
-    cf_sys.epoll_ctl(publisher->epoll, EPOLL_CTL_MOD, publisher->endpoint.socket, &event);
+    const int result =
+        cf_sys.epoll_ctl(publisher->epoll, EPOLL_CTL_MOD, publisher->endpoint.socket, &event);
+
+    /* Where it cannot be watched again it is tried again. */
+    publisher->crowded = !on || result != 0;
 }
 
 bool cf_arrivals_may(cuframes_publisher_t *publisher)
@@ -52,5 +55,5 @@ int64_t cf_arrivals_due(cuframes_publisher_t *publisher)
     if (due > now)
         return due;
     watch(publisher, true);
-    return CF_NEVER;
+    return publisher->crowded ? now + EVERY_NS : CF_NEVER;
 }

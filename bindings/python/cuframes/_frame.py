@@ -175,7 +175,8 @@ class Frame(_cuframes.Frame):
 
         Colour matrix and range are those of the picture, or what its size suggests. Written into
         `out` if that is given (same shape, rows contiguous), which is returned. A frame in GPU memory
-        is copied down first.
+        is copied down first. Uses as many threads as OpenCV (cv2.setNumThreads()), without OpenCV
+        one for each core.
         """
         made: Array = self._picture(BGR, out)
         return made
