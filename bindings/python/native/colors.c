@@ -174,26 +174,39 @@ INLINE void terms(struct block *b, int n, const struct coefficients *c)
 }
 
 /* The same for each pair of pixels. */
-INLINE void terms_of_pairs(struct block *b, int pairs, const struct coefficients *c)
+INLINE void term_of_pairs(int16_t *restrict to, const int16_t *restrict chroma, int pairs,
+                          int16_t factor)
 {
-    for (int i = 0; i < pairs; i++) {
-        int16_t red = mul(b->v[i], c->red_v);
-        int16_t green = (int16_t)(mul(b->u[i], c->green_u) + mul(b->v[i], c->green_v));
-        int16_t blue = mul(b->u[i], c->blue_u);
+    for (int i = 0; i < pairs; i++)
+        to[2 * i] = to[2 * i + 1] = mul(chroma[i], factor);
+}
 
-        b->red[2 * i] = b->red[2 * i + 1] = red;
-        b->green[2 * i] = b->green[2 * i + 1] = green;
-        b->blue[2 * i] = b->blue[2 * i + 1] = blue;
-    }
+INLINE void terms_of_pairs(int16_t *restrict to, const int16_t *restrict u,
+                           const int16_t *restrict v, int pairs, int16_t u_factor, int16_t v_factor)
+{
+    for (int i = 0; i < pairs; i++)
+        to[2 * i] = to[2 * i + 1] = (int16_t)(mul(u[i], u_factor) + mul(v[i], v_factor));
+}
+
+INLINE void all_terms_of_pairs(struct block *b, int pairs, const struct coefficients *c)
+{
+    term_of_pairs(b->red, b->v, pairs, c->red_v);
+    terms_of_pairs(b->green, b->u, b->v, pairs, c->green_u, c->green_v);
+    term_of_pairs(b->blue, b->u, pairs, c->blue_u);
+}
+
+INLINE void add(uint8_t *restrict to, const int16_t *restrict luma, const int16_t *restrict term,
+                int n)
+{
+    for (int i = 0; i < n; i++)
+        to[i] = clip(luma[i] + term[i]);
 }
 
 INLINE void pixels(struct block *b, int n)
 {
-    for (int i = 0; i < n; i++) {
-        b->planes[0][i] = clip(b->luma[i] + b->red[i]);
-        b->planes[1][i] = clip(b->luma[i] + b->green[i]);
-        b->planes[2][i] = clip(b->luma[i] + b->blue[i]);
-    }
+    add(b->planes[0], b->luma, b->red, n);
+    add(b->planes[1], b->luma, b->green, n);
+    add(b->planes[2], b->luma, b->blue, n);
 }
 
 INLINE void interleave(uint8_t *out, const uint8_t *first, const uint8_t *second,
@@ -249,16 +262,16 @@ INLINE void load_terms(const struct pycf_picture *picture, const struct coeffici
     switch (picture->format) {
     case CUFRAMES_FORMAT_NV12:
         load_pairs8(b, row_of(picture, 1, row / 2) + x, pairs);
-        terms_of_pairs(b, pairs, c);
+        all_terms_of_pairs(b, pairs, c);
         break;
     case CUFRAMES_FORMAT_YUV420P:
         load_chroma8(b->u, row_of(picture, 1, row / 2) + half, pairs);
         load_chroma8(b->v, row_of(picture, 2, row / 2) + half, pairs);
-        terms_of_pairs(b, pairs, c);
+        all_terms_of_pairs(b, pairs, c);
         break;
     case CUFRAMES_FORMAT_P010:
         load_pairs10(b, (const uint16_t *)(const void *)row_of(picture, 1, row / 2) + x, pairs);
-        terms_of_pairs(b, pairs, c);
+        all_terms_of_pairs(b, pairs, c);
         break;
     default:
         load_chroma8(b->u, row_of(picture, 1, row) + x, n);
