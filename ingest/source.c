@@ -315,6 +315,18 @@ static AVRational rate_given(const struct options *options)
     return rate;
 }
 
+/* What FFmpeg counts a raw stream's times with. */
+static AVRational rate_assumed(const struct source *source)
+{
+    const AVRational given = rate_given(source->options);
+
+    if (given.num > 0)
+        return given;
+    /* One picture alone has no average. */
+    return source->video->avg_frame_rate.num > 0 ? source->video->avg_frame_rate
+                                                 : source->video->r_frame_rate;
+}
+
 /* Times that are made up are no secret; said once for each input. */
 static void say_rate(struct source *source)
 {
@@ -326,7 +338,7 @@ static void say_rate(struct source *source)
     if ((!untimed->active && !by_demuxer) || source->rate_said)
         return;
     source->rate_said = true;
-    rate = av_q2d(untimed->active ? untimed->rate : source->video->avg_frame_rate);
+    rate = av_q2d(untimed->active ? untimed->rate : rate_assumed(source));
     if (untimed->active ? untimed->guessed : !given)
         log_line(CUFRAMES_LOG_WARNING,
                  "the stream has no times and does not say its frame rate: they are counted as if "

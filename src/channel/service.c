@@ -386,6 +386,7 @@ static void accept_connections(cuframes_publisher_t *publisher)
             cf_rate_limit_count(&publisher->arrivals);
             add_connection(publisher, socket, false);
         } else if (errno == EMFILE || errno == ENFILE) {
+            cf_rate_limit_count(&publisher->arrivals);
             refuse_for_lack_of_descriptors(publisher);
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;

@@ -249,14 +249,17 @@ static bool give_turn(struct shared *shared)
 static bool measure_line(struct shared *shared, struct samples *line)
 {
     const uint32_t turn = atomic_load(&shared->turn);
+    double ping = 1;
 
     atomic_store(&shared->current, PING);
     atomic_store(&shared->pinged, 0);
     atomic_store_explicit(&shared->turn, turn + 1, memory_order_release);
-    for (int i = 0; i < PINGS; i++)
-        samples_add(line, worker_ping_ns(&shared->ball));
+    for (int i = 0; i < PINGS && ping > 0; i++) {
+        ping = worker_ping_ns(&shared->ball);
+        samples_add(line, ping);
+    }
     atomic_store(&shared->pinged, 1);
-    return worker_spin(&shared->turn, turn + 2);
+    return ping > 0 && worker_spin(&shared->turn, turn + 2);
 }
 
 static bool measure_case(struct shared *shared, uint32_t index, struct measured *m,

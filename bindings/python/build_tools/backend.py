@@ -5,6 +5,7 @@ In a checkout those are two folders up, where a source distribution cannot reach
 to core/ while one is made.
 """
 import contextlib
+import os
 import pathlib
 import re
 import shutil
@@ -59,17 +60,19 @@ def system_has_meson():
     meson = shutil.which("meson")
     if not meson:
         return False
-    said = subprocess.run([meson, "--version"], capture_output=True, text=True, check=False)
+    # pip's PYTHONPATH hides the system's packages, in which a Meson of the system is.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    said = subprocess.run([meson, "--version"], capture_output=True, text=True, check=False,
+                          env=environment)
     version = re.match(r"(\d+)\.(\d+)\.(\d+)", said.stdout)
     return version is not None and tuple(map(int, version.groups())) >= MESON
 
 
 def get_requires_for_build_wheel(config_settings=None):
     needed = build_meta.get_requires_for_build_wheel(config_settings)
-    if not system_has_meson():
-        needed.append("meson>=" + ".".join(map(str, MESON)))
-    if not shutil.which("ninja"):
-        needed.append("ninja")
+    # Both or none: what pip installs needs pip's PYTHONPATH, and what the system has does not bear it.
+    if not system_has_meson() or not shutil.which("ninja"):
+        needed += ["meson>=" + ".".join(map(str, MESON)), "ninja"]
     return needed
 
 

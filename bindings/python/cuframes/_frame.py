@@ -36,7 +36,8 @@ def _threads() -> int:
     """How many threads a conversion may use: OpenCV's number where the program has OpenCV, else one
     for each core that the process may use."""
     cv2 = sys.modules.get("cv2")
-    return cv2.getNumThreads() if cv2 else len(os.sched_getaffinity(0))
+    ask = getattr(cv2, "getNumThreads", None)  # not there while OpenCV is being imported
+    return ask() if ask else len(os.sched_getaffinity(0))
 
 
 # Conversions by which OpenCV gives the right colours: its YUV is BT.601 with limited range alone.
@@ -176,7 +177,7 @@ class Frame(_cuframes.Frame):
         Colour matrix and range are those of the picture, or what its size suggests. Written into
         `out` if that is given (same shape, rows contiguous), which is returned. A frame in GPU memory
         is copied down first. Uses as many threads as OpenCV (cv2.setNumThreads()), without OpenCV
-        one for each core.
+        one for each core; eight at most where OpenCV does not do it.
         """
         made: Array = self._picture(BGR, out)
         return made

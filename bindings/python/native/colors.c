@@ -17,8 +17,10 @@
 /* In the scale of terms. */
 #define HALF_STEP 16
 
-#if defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 11)
+#if defined(__x86_64__) && !defined(__clang__) && __GNUC__ >= 12
 #define VECTORS __attribute__((target_clones("arch=x86-64-v4", "avx2", "ssse3", "default")))
+#elif defined(__x86_64__) && defined(__GNUC__)
+#define VECTORS __attribute__((target_clones("avx2", "ssse3", "default")))
 #else
 #define VECTORS
 #endif

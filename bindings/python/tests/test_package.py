@@ -99,8 +99,9 @@ def test_sdist_wheel_and_an_environment_with_nothing_else(tmp_path):
 
 @pytest.mark.time_limit(280)
 @pytest.mark.skipif(not all(list(WHEELS.glob(f"{name}-*.whl")) for name in ("setuptools", "wheel"))
-                    or not shutil.which("meson") or not shutil.which("ninja"),
-                    reason="Debian's wheels of setuptools and wheel, Meson or Ninja is missing")
+                    or not have("pip", "venv") or not shutil.which("meson")
+                    or not shutil.which("ninja"),
+                    reason="Debian's wheels of setuptools and wheel, pip, Meson or Ninja is missing")
 @pytest.mark.parametrize("editable", [False, True])
 def test_an_isolated_build(tmp_path, editable):
     """pip makes an environment for the build, of Debian's wheels, which sees no other package."""
