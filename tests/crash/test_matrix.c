@@ -72,7 +72,7 @@ static void subscriber_case(const char *point, int nth, int signal)
 {
     cuframes_policy_t policy = nth == 1 ? CUFRAMES_POLICY_DROP_OLDEST : CUFRAMES_POLICY_STRICT_WAIT;
     cuframes_publisher_config_t config = crowd_channel(policy);
-    cuframes_publisher_t *publisher = make_publisher(&config);
+    cuframes_publisher_t *publisher;
     struct test_resources before;
     struct crowd crowd;
     struct test_peer victim;
@@ -80,7 +80,10 @@ static void subscriber_case(const char *point, int nth, int signal)
     int64_t pts = 0;
 
     point_reset();
+    /* Before this process has a second thread: gcc 12's address sanitizer does not survive a fork
+     * while another thread allocates. */
     crowd_start(&crowd, policy == CUFRAMES_POLICY_STRICT_WAIT);
+    publisher = make_publisher(&config);
     fate.end = &crowd.board->end;
     crowd_wait(&crowd);
     settle_pages();

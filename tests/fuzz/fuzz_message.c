@@ -19,6 +19,10 @@ static void check_description(const struct cf_msg_attached *a)
 {
     const cuframes_layout_t *layout = &a->info.layout;
 
+    if (a->flags & CF_ATTACH_PACKETS_ONLY) {
+        FUZZ_REQUIRE(a->memory_count == 0 && a->frames_size == 0);
+        return; /* no frames, of which all else speaks */
+    }
     FUZZ_REQUIRE(a->info.slots >= CUFRAMES_MIN_SLOTS && a->info.slots <= CUFRAMES_MAX_SLOTS);
     FUZZ_REQUIRE(layout->plane_count == (uint32_t)cuframes_format_planes(a->info.format));
     for (int32_t slot = 0; slot < a->info.slots; slot++)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,31 +16,90 @@
 
 #include "common/report.h"
 
-static void set_number(const char *name, int64_t value)
-{
-    char text[32];
+#define MOST_VARIABLES 7
 
-    snprintf(text, sizeof(text), "%lld", (long long)value);
-    setenv(name, text, 1);
+/* A rank's environment. Made before the fork: the hub is a thread of this process, and what it does
+ * at that moment, allocating for instance, the child must not need. */
+struct environment {
+    char **list; /* for exec: this process's own variables, then the texts; ends with NULL */
+    char *texts[MOST_VARIABLES];
+    size_t count;
+};
+
+/* Out of memory is seen at the end. */
+__attribute__((format(printf, 2, 3))) static void add(struct environment *e, const char *format,
+                                                      ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    if (vasprintf(&e->texts[e->count], format, args) < 0)
+        e->texts[e->count] = NULL;
+    e->count++;
+    va_end(args);
 }
 
-static void set_environment(int32_t rank, const struct rank_settings *settings, int connection)
+static void free_environment(struct environment *e)
 {
-    setenv("CUFRAMES_GROUP_NAME", settings->name, 1);
-    set_number("CUFRAMES_GROUP_RANK", rank);
-    set_number("CUFRAMES_GROUP_SIZE", settings->size);
+    for (size_t i = 0; i < e->count; i++)
+        free(e->texts[i]);
+    free(e->list);
+}
+
+static bool is_replaced(const struct environment *e, const char *variable)
+{
+    for (size_t i = 0; i < e->count; i++) {
+        size_t name = (size_t)(strchr(e->texts[i], '=') + 1 - e->texts[i]);
+
+        if (strncmp(variable, e->texts[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool make_list(struct environment *e)
+{
+    size_t own = 0, n = 0;
+
+    for (size_t i = 0; i < e->count; i++)
+        if (!e->texts[i])
+            return false;
+    while (environ[own])
+        own++;
+    e->list = calloc(own + e->count + 1, sizeof(*e->list));
+    if (!e->list)
+        return false;
+    for (size_t i = 0; i < own; i++)
+        if (!is_replaced(e, environ[i]))
+            e->list[n++] = environ[i];
+    memcpy(e->list + n, e->texts, e->count * sizeof(e->texts[0]));
+    return true;
+}
+
+static bool make_environment(struct environment *e, int32_t rank,
+                             const struct rank_settings *settings, int connection)
+{
+    *e = (struct environment){.count = 0};
+    add(e, "CUFRAMES_GROUP_NAME=%s", settings->name);
+    add(e, "CUFRAMES_GROUP_RANK=%d", rank);
+    add(e, "CUFRAMES_GROUP_SIZE=%d", settings->size);
     if (connection >= 0)
-        set_number("CUFRAMES_GROUP_FD", connection);
+        add(e, "CUFRAMES_GROUP_FD=%d", connection);
     if (settings->runtime_dir)
-        setenv("CUFRAMES_RUNTIME_DIR", settings->runtime_dir, 1);
+        add(e, "CUFRAMES_RUNTIME_DIR=%s", settings->runtime_dir);
     /* The names that programs know from other launchers. */
-    set_number("LOCAL_RANK", rank);
-    set_number("LOCAL_WORLD_SIZE", settings->size);
+    add(e, "LOCAL_RANK=%d", rank);
+    add(e, "LOCAL_WORLD_SIZE=%d", settings->size);
+    if (make_list(e))
+        return true;
+    report("cannot start rank %d: out of memory", rank);
+    free_environment(e);
+    return false;
 }
 
 /* In the child. Returns only if the program cannot be run. */
-static void become(int32_t rank, const struct rank_settings *settings, int connection, int out,
-                   int err, pid_t parent)
+static void become(const struct rank_settings *settings, const struct environment *environment,
+                   int connection, int out, int err, pid_t parent)
 {
     sigset_t none;
 
@@ -53,8 +113,7 @@ static void become(int32_t rank, const struct rank_settings *settings, int conne
     dup2(err, STDERR_FILENO);
     if (connection >= 0)
         fcntl(connection, F_SETFD, 0);
-    set_environment(rank, settings, connection);
-    execvp(settings->program[0], settings->program);
+    execvpe(settings->program[0], settings->program, environment->list);
     dprintf(STDERR_FILENO, "cannot run %s: %s\n", settings->program[0], strerror(errno));
 }
 
@@ -62,16 +121,21 @@ static bool start_with_pipes(struct rank_process *process, const struct rank_set
                              int connection, const int *out, const int *err)
 {
     const pid_t parent = getpid();
+    struct environment environment;
 
+    if (!make_environment(&environment, process->rank, settings, connection))
+        return false;
     process->pid = fork();
     if (process->pid < 0) {
         report("cannot start rank %d: %s", process->rank, strerror(errno));
+        free_environment(&environment);
         return false;
     }
     if (process->pid == 0) {
-        become(process->rank, settings, connection, out[1], err[1], parent);
+        become(settings, &environment, connection, out[1], err[1], parent);
         _exit(127);
     }
+    free_environment(&environment);
     /* In both, so that a signal to the group finds it whoever comes first. */
     setpgid(process->pid, process->pid);
     process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
