@@ -23,7 +23,6 @@ void cf_arrivals_init(cuframes_publisher_t *publisher)
 static void watch(cuframes_publisher_t *publisher, bool on)
 {
     struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.ptr = &publisher->endpoint};
-
     const int result =
         cf_sys.epoll_ctl(publisher->epoll, EPOLL_CTL_MOD, publisher->endpoint.socket, &event);
 

@@ -182,6 +182,7 @@ static void read_turns(struct shared *shared, cuframes_subscriber_t *list[CASES]
             echo(shared);
         else if (!read_turn(shared, index, list[index], buffers))
             atomic_store(&shared->failed, 1);
+        /* Release: pairs with the acquire in worker_spin(), of give_turn() or measure_line(). */
         atomic_store_explicit(&shared->turn, turn + 1, memory_order_release);
     }
 }
@@ -241,6 +242,7 @@ static bool give_turn(struct shared *shared)
 {
     const uint32_t turn = atomic_load(&shared->turn);
 
+    /* Release: pairs with the acquire in worker_spin(), of read_turns(). */
     atomic_store_explicit(&shared->turn, turn + 1, memory_order_release);
     return worker_spin(&shared->turn, turn + 2);
 }
@@ -253,6 +255,7 @@ static bool measure_line(struct shared *shared, struct samples *line)
 
     atomic_store(&shared->current, PING);
     atomic_store(&shared->pinged, 0);
+    /* Release: as in give_turn(). */
     atomic_store_explicit(&shared->turn, turn + 1, memory_order_release);
     for (int i = 0; i < PINGS && ping > 0; i++) {
         ping = worker_ping_ns(&shared->ball);
